@@ -1,9 +1,8 @@
 //! `cargo xtask <verb>`: every chore of the repository, typed and the same on every machine.
 #![forbid(unsafe_code)]
 
-mod cluster;
-
 use clap::{Parser, Subcommand};
+use xtask::{cluster, codegen, demo, paths, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Realm repository")]
@@ -14,12 +13,22 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// A real one-node Kubernetes from pinned sources: up, down, status
+    /// Fetch the demo model, serve the example manifest, show an answer, keep serving
+    Demo(demo::DemoArgs),
+    /// Write the generated files: CRDs, command-line reference
+    Codegen,
+    /// Check structure: layers, circles, sizes, stale generated files
+    Tidy,
+    /// A real one-node Kubernetes from pinned sources: build, up, down, status
     Cluster(cluster::ClusterArgs),
 }
 
 fn main() -> anyhow::Result<()> {
+    let root = paths::root()?;
     match Args::parse().verb {
+        Verb::Demo(args) => demo::run(&root, &args),
+        Verb::Codegen => codegen::run(&root),
+        Verb::Tidy => tidy::run(&root),
         Verb::Cluster(args) => cluster::run(&args),
     }
 }

@@ -1,0 +1,11 @@
+//! The chores of the repository, one verb a file; `main.rs` only parses.
+#![forbid(unsafe_code)]
+
+pub mod cluster;
+pub mod codegen;
+pub mod demo;
+mod demo_model;
+pub mod paths;
+mod reference;
+mod shell;
+pub mod tidy;
