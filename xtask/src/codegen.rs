@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::shell;
+use crate::{program, shell};
 
 /// A committed file and the cargo arguments that print it.
 struct Generated {
@@ -78,6 +78,6 @@ pub fn stale(root: &Path) -> Result<Vec<String>> {
 }
 
 fn generate(root: &Path, file: &Generated) -> Result<String> {
-    shell::output(shell::cargo(root).args(file.cargo))
+    shell::output(program::cargo(root).args(file.cargo))
         .with_context(|| format!("generate {}", file.path))
 }

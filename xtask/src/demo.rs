@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::{demo_model, paths, shell};
+use crate::{demo_model, paths, program};
 
 const MANIFEST: &str = "manifests/examples/realmmodel.yaml";
 const MODEL: &str = "smollm2";
 const QUESTION: &str = "What is the capital of France?";
 /// A 98 MB model maps in well under a second; a cold disk may need more.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Options of `cargo xtask demo`.
@@ -36,7 +36,7 @@ pub fn run(root: &Path, args: &DemoArgs) -> Result<()> {
     let store = paths::model_store()?;
     demo_model::ensure(root, &store)?;
     println!("demo: building realm (a few minutes the first time)");
-    shell::run(shell::cargo(root).args([
+    program::run(program::cargo(root).args([
         "build",
         "--release",
         "--package",
@@ -64,7 +64,7 @@ pub fn run(root: &Path, args: &DemoArgs) -> Result<()> {
 
 fn serve(root: &Path, store: &Path, args: &DemoArgs) -> Result<Child> {
     let binary: PathBuf = paths::target(root).join("release/realm");
-    shell::command(&binary, root)
+    program::command(&binary, root)
         .args(["serve", "-f", MANIFEST, "--port", &args.port.to_string()])
         .args(["--management-port", &args.management_port.to_string()])
         .arg("--store")

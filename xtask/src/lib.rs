@@ -6,6 +6,7 @@ pub mod codegen;
 pub mod demo;
 mod demo_model;
 pub mod paths;
+mod program;
 mod reference;
 mod shell;
 pub mod tidy;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{paths, shell};
+use crate::{paths, program};
 
 /// Pinned packages of the reference tools that install as wheels everywhere.
 const REQUIREMENTS: &str = "engine/reference/requirements.txt";
@@ -13,10 +13,10 @@ const REQUIREMENTS: &str = "engine/reference/requirements.txt";
 const CHECKED_SCRIPTS: [&str; 1] = ["engine/reference/quant_golden.py"];
 
 /// Makes the golden files that need no compiler anew and compares.
-pub fn check(root: &Path) -> Result<()> {
+pub(crate) fn check(root: &Path) -> Result<()> {
     let python = environment(root)?;
     for script in CHECKED_SCRIPTS {
-        shell::run(shell::command(&python, root).arg(script).arg("--check"))
+        program::run(program::command(&python, root).arg(script).arg("--check"))
             .with_context(|| format!("compare golden files with {script}"))?;
     }
     Ok(())
@@ -27,12 +27,12 @@ fn environment(root: &Path) -> Result<PathBuf> {
     let folder = paths::target(root).join("reference-venv");
     let python = folder.join("bin/python");
     if !python.is_file() {
-        shell::run(shell::command("python3", root).args(["-m", "venv"]).arg(&folder))
+        program::run(program::command("python3", root).args(["-m", "venv"]).arg(&folder))
             .context("make a virtual environment (needs Python 3.11 with venv)")?;
     }
     let install =
         ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS];
-    shell::run(shell::command(&python, root).args(install))
+    program::run(program::command(&python, root).args(install))
         .context("install the reference packages")?;
     Ok(python)
 }

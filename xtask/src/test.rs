@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{cluster, demo_model, paths, reference, shell, tidy};
+use crate::{cluster, demo_model, paths, reference, program, tidy};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -24,8 +24,8 @@ pub fn run(root: &Path, args: &TestArgs) -> Result<()> {
     if !args.no_cluster {
         step("cluster binaries", || cluster::build(root))?;
     }
-    step("format", || shell::run(shell::cargo(root).args(["fmt", "--all", "--check"])))?;
-    step("lints", || shell::run(shell::cargo(root).args(CLIPPY)))?;
+    step("format", || program::run(program::cargo(root).args(["fmt", "--all", "--check"])))?;
+    step("lints", || program::run(program::cargo(root).args(CLIPPY)))?;
     step("workspace tests", || workspace_tests(root, &model))?;
     step("tidy", || tidy::run(root))?;
     step("reference data", || reference::check(root))?;
@@ -47,8 +47,8 @@ fn step(name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 fn workspace_tests(root: &Path, model: &Path) -> Result<()> {
-    shell::run(
-        shell::cargo(root)
+    program::run(
+        program::cargo(root)
             .args(["test", "--workspace", "--exclude", "realm-tests"])
             .env("REALM_TEST_MODEL", model),
     )
@@ -56,8 +56,8 @@ fn workspace_tests(root: &Path, model: &Path) -> Result<()> {
 
 fn cluster_tests(root: &Path, model: &Path) -> Result<()> {
     let kubeconfig: PathBuf = cluster::up_for_tests(root, model)?;
-    let tests = shell::run(
-        shell::cargo(root)
+    let tests = program::run(
+        program::cargo(root)
             .args(["test", "--package", "realm-tests", "--", "--test-threads=1", "--nocapture"])
             .env("REALM_TEST_MODEL", model)
             .env("REALM_TEST_KUBECONFIG", &kubeconfig),
