@@ -1,0 +1,287 @@
+//! The pure step from manifests to what an engine-server reads. Used by the operator and by `realm serve -f`.
+//!
+//! It must not read Secrets or files: hashes of API keys come in as an argument.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    duration::BadDuration,
+    engine_config::{
+        ArtifactSource, EngineConfig, EngineSettings, KeyEntry, TenantEntry, TenantTable,
+    },
+    realm_model::{RealmModel, SecretKey, Source},
+    realm_tenant::RealmTenant,
+    validation::InvalidManifest,
+};
+
+/// Namespace of a manifest that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+/// Fewest characters of an API key.
+pub const API_KEY_MIN_CHARS: usize = 16;
+/// Most bytes of an API key.
+pub const API_KEY_MAX_BYTES: usize = 512;
+
+/// Why manifests could not be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// A manifest breaks a rule of its kind.
+    #[error(transparent)]
+    Invalid(#[from] InvalidManifest),
+    /// A duration does not parse.
+    #[error("spec.rollout.drainTimeout: {0}")]
+    Drain(#[from] BadDuration),
+}
+
+/// Why a text cannot be an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadApiKey {
+    /// Too short to be a secret.
+    #[error("the API key has {0} characters, it should have at least {API_KEY_MIN_CHARS}")]
+    Short(usize),
+    /// Too long for a request header.
+    #[error("the API key has {0} bytes, it should have at most {API_KEY_MAX_BYTES}")]
+    Long(usize),
+    /// Not sendable in a request header.
+    #[error("the API key should hold only visible ASCII characters, without spaces")]
+    Characters,
+}
+
+/// Where the hash of an API key belongs: the namespace and the Secret's key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyRef {
+    /// Namespace of the Secret.
+    pub namespace: String,
+    /// Name and key of the Secret.
+    pub secret: SecretKey,
+}
+
+/// SHA-256 hashes of API keys (see [`hash_api_key`]) by the place of the key.
+pub type KeyHashes = BTreeMap<KeyRef, String>;
+
+/// A key of a tenant that is not in the table, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyProblem {
+    /// Its hash is not known: the Secret or its key is missing.
+    Missing {
+        /// Tenant.
+        tenant: String,
+        /// Name of the key.
+        key: String,
+        /// Where it should be.
+        place: KeyRef,
+    },
+    /// Another tenant has the same key, so that it would not say who asks.
+    Shared {
+        /// Tenant that loses.
+        tenant: String,
+        /// Name of the key.
+        key: String,
+        /// Tenant that keeps it: the first by namespace and name.
+        holder: String,
+    },
+}
+
+/// What an engine-server needs to serve one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The engine's settings.
+    pub engine: EngineConfig,
+    /// Who may ask.
+    pub tenants: TenantTable,
+    /// Keys that were left out.
+    pub problems: Vec<KeyProblem>,
+}
+
+/// Resolves a model and the tenants that name it. Tenants of other models and namespaces are ignored.
+pub fn resolve(
+    model: &RealmModel,
+    tenants: &[RealmTenant],
+    hashes: &KeyHashes,
+) -> Result<Resolved, ResolveError> {
+    let engine = engine_config(model)?;
+    for tenant in tenants {
+        tenant.validate()?;
+    }
+    let (tenants, problems) = tenant_table(&engine.namespace, &engine.resource, tenants, hashes);
+    Ok(Resolved { engine, tenants, problems })
+}
+
+/// The settings of a model's engine-server.
+pub fn engine_config(model: &RealmModel) -> Result<EngineConfig, ResolveError> {
+    model.validate()?;
+    let spec = &model.spec;
+    let source = artifact_source(&spec.source).ok_or_else(|| exactly_one(model))?;
+    let digest = match &source {
+        ArtifactSource::HuggingFace(hub) => hub.sha256.clone(),
+        ArtifactSource::Http(http) => Some(http.sha256.clone()),
+        ArtifactSource::Pvc(_) | ArtifactSource::Image(_) => None,
+    };
+    Ok(EngineConfig {
+        namespace: namespace(model.metadata.namespace.as_deref()),
+        resource: model.metadata.name.clone().unwrap_or_default(),
+        generation: model.metadata.generation.unwrap_or_default(),
+        served_name: model.served_name().to_owned(),
+        aliases: spec.aliases.clone(),
+        source,
+        digest,
+        engine: EngineSettings {
+            context_length: spec.engine.context_length,
+            parallel: spec.engine.parallel,
+            threads: spec.engine.threads,
+            batch_tokens: spec.engine.batch_tokens,
+        },
+        anonymous: spec.access.anonymous,
+        drain_timeout_seconds: spec.rollout.drain_timeout.seconds()?,
+    })
+}
+
+/// Unreachable after `validate`, kept as an error so that a rule lost there cannot become a wrong source here.
+fn exactly_one(model: &RealmModel) -> ResolveError {
+    let mut checks = crate::validation::Checks::default();
+    checks.require(false, "spec.source", "set exactly one of huggingFace, http, pvc and image");
+    match checks.finish("RealmModel", model.metadata.name.as_deref()) {
+        Err(invalid) => ResolveError::Invalid(invalid),
+        Ok(()) => ResolveError::Drain(BadDuration(String::new())),
+    }
+}
+
+fn artifact_source(source: &Source) -> Option<ArtifactSource> {
+    match (&source.hugging_face, &source.http, &source.pvc, &source.image) {
+        (Some(hub), None, None, None) => Some(ArtifactSource::HuggingFace(hub.clone())),
+        (None, Some(http), None, None) => Some(ArtifactSource::Http(http.clone())),
+        (None, None, Some(pvc), None) => Some(ArtifactSource::Pvc(pvc.clone())),
+        (None, None, None, Some(image)) => Some(ArtifactSource::Image(image.clone())),
+        _ => None,
+    }
+}
+
+/// The namespace of a manifest.
+#[must_use]
+pub fn namespace(given: Option<&str>) -> String {
+    given.unwrap_or(DEFAULT_NAMESPACE).to_owned()
+}
+
+/// The places of all API keys of the tenants that name the model.
+#[must_use]
+pub fn key_refs(model_namespace: &str, model: &str, tenants: &[RealmTenant]) -> Vec<KeyRef> {
+    let mut places: Vec<KeyRef> = callers(model_namespace, model, tenants)
+        .into_iter()
+        .flat_map(|tenant| {
+            tenant.spec.api_keys.iter().map(|key| KeyRef {
+                namespace: model_namespace.to_owned(),
+                secret: key.secret(tenant.metadata.name.as_deref().unwrap_or_default()),
+            })
+        })
+        .collect();
+    places.sort();
+    places.dedup();
+    places
+}
+
+/// The table of tenants that may use a model, and the keys that were left out of it.
+#[must_use]
+pub fn tenant_table(
+    model_namespace: &str,
+    model: &str,
+    tenants: &[RealmTenant],
+    hashes: &KeyHashes,
+) -> (TenantTable, Vec<KeyProblem>) {
+    let mut holders = BTreeMap::new();
+    let mut problems = Vec::new();
+    let entries: Vec<TenantEntry> = callers(model_namespace, model, tenants)
+        .into_iter()
+        .map(|tenant| tenant_entry(model_namespace, tenant, hashes, &mut holders, &mut problems))
+        .collect();
+    (TenantTable { version: version(&entries), tenants: entries }, problems)
+}
+
+/// The tenants of a model, sorted by name.
+fn callers<'a>(
+    model_namespace: &str,
+    model: &str,
+    tenants: &'a [RealmTenant],
+) -> Vec<&'a RealmTenant> {
+    let mut callers: Vec<&RealmTenant> = tenants
+        .iter()
+        .filter(|tenant| namespace(tenant.metadata.namespace.as_deref()) == model_namespace)
+        .filter(|tenant| tenant.wants_model(model))
+        .collect();
+    callers.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    callers
+}
+
+fn tenant_entry(
+    model_namespace: &str,
+    tenant: &RealmTenant,
+    hashes: &KeyHashes,
+    holders: &mut BTreeMap<String, String>,
+    problems: &mut Vec<KeyProblem>,
+) -> TenantEntry {
+    let name = tenant.metadata.name.clone().unwrap_or_default();
+    let mut keys = Vec::new();
+    for key in &tenant.spec.api_keys {
+        let place = KeyRef { namespace: model_namespace.to_owned(), secret: key.secret(&name) };
+        let Some(hash) = hashes.get(&place) else {
+            problems.push(KeyProblem::Missing {
+                tenant: name.clone(),
+                key: key.name.clone(),
+                place,
+            });
+            continue;
+        };
+        let holder = holders.entry(hash.clone()).or_insert_with(|| name.clone());
+        if *holder == name {
+            keys.push(KeyEntry { name: key.name.clone(), sha256: hash.clone() });
+        } else {
+            let holder = holder.clone();
+            problems.push(KeyProblem::Shared {
+                tenant: name.clone(),
+                key: key.name.clone(),
+                holder,
+            });
+        }
+    }
+    TenantEntry {
+        namespace: model_namespace.to_owned(),
+        name,
+        suspended: tenant.spec.suspend,
+        keys,
+    }
+}
+
+/// A hash over the fields, each with its length in front, so that no two tables share one.
+fn version(tenants: &[TenantEntry]) -> String {
+    let mut hasher = Sha256::new();
+    let mut field = |text: &str| {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    for tenant in tenants {
+        field(&tenant.namespace);
+        field(&tenant.name);
+        field(if tenant.suspended { "suspended" } else { "active" });
+        field(&tenant.keys.len().to_string());
+        for key in &tenant.keys {
+            field(&key.name);
+            field(&key.sha256);
+        }
+    }
+    hex::encode(hasher.finalize())[..16].to_owned()
+}
+
+/// The hash of an API key as a Secret holds it; white space around it, such as a final newline, is not part of it.
+pub fn hash_api_key(secret: &[u8]) -> Result<String, BadApiKey> {
+    let key = secret.trim_ascii();
+    if key.len() < API_KEY_MIN_CHARS {
+        return Err(BadApiKey::Short(key.len()));
+    }
+    if key.len() > API_KEY_MAX_BYTES {
+        return Err(BadApiKey::Long(key.len()));
+    }
+    if !key.iter().all(u8::is_ascii_graphic) {
+        return Err(BadApiKey::Characters);
+    }
+    Ok(hex::encode(Sha256::digest(key)))
+}
