@@ -1,1 +1,4 @@
-//! (to be written)
+//! Operations on whole activations.
+
+pub mod exp;
+pub mod matmul;

@@ -1,1 +1,10 @@
-//! (to be written)
+//! The weights of a model, by name: one trait over where they live, memory-mapped file first.
+//!
+//! Bytes become [`Matrix`] views and `f32` vectors here, each checked once against the shape that the model wants.
+mod mapped;
+mod matrix;
+mod source;
+
+pub use mapped::{MappedModel, OpenError};
+pub use matrix::{Matrix, MatrixError};
+pub use source::{WeightError, Weights};

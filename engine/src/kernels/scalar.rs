@@ -1,0 +1,176 @@
+//! The reference: plain loops over unpacked blocks, for reading and for comparing, and for CPUs without anything else.
+use half::{bf16, f16};
+
+use super::activations::{ActivationFormat, ActivationRow, Activations, LARGE, LARGE_LINES, LINE, SMALL};
+use super::set::{KernelSet, WeightRows};
+use crate::quant::k_block::{GROUP_LEN, KBlock};
+use crate::quant::small_block::SmallBlock;
+use crate::quant::{BlockFormat, dequantize_row, k_blocks, small_blocks};
+
+/// Largest code of an activation.
+const TOP: f32 = 127.0;
+
+/// The portable kernels; every CPU can run them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scalar;
+
+impl KernelSet for Scalar {
+    fn name(&self) -> &'static str {
+        "scalar"
+    }
+
+    fn quantize(&self, source: &[f32], row: ActivationRow<'_>) {
+        match row.format {
+            ActivationFormat::F32 => row.floats.copy_from_slice(source),
+            ActivationFormat::F16 => round(source, row.floats, |value| f16::from_f32(value).to_f32()),
+            ActivationFormat::BF16 => round(source, row.floats, |value| bf16::from_f32(value).to_f32()),
+            ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => quantize_small(source, row),
+            ActivationFormat::Q8_K => quantize_large(source, row),
+        }
+    }
+
+    fn multiply(&self, weights: WeightRows<'_>, activations: &Activations, first: usize, outputs: &mut [&mut [f32]]) {
+        for (r, bytes) in weights.iter().enumerate() {
+            let row = Row::unpack(weights.format(), weights.cols(), bytes);
+            for (column, output) in outputs.iter_mut().enumerate() {
+                if let Some(output) = output.get_mut(r) {
+                    *output = row.dot(activations, first + column);
+                }
+            }
+        }
+    }
+
+    fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| a.to_f32() * b).sum()
+    }
+
+    fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]) {
+        for (x, y) in x.iter().zip(y) {
+            *y += factor * x;
+        }
+    }
+
+    fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]) {
+        for (x, y) in x.iter().zip(y) {
+            *y += factor * x.to_f32();
+        }
+    }
+}
+
+fn round(source: &[f32], floats: &mut [f32], round: impl Fn(f32) -> f32) {
+    for (value, float) in source.iter().zip(floats) {
+        *float = round(*value);
+    }
+}
+
+/// Q8_0 and Q8_1: `d = amax / 127` as a 16-bit float, codes rounded half to even, `s = d * sum` of the codes.
+pub(super) fn quantize_small(source: &[f32], row: ActivationRow<'_>) {
+    for (block, values) in source.chunks(SMALL).enumerate() {
+        let peak = values.iter().fold(0.0, |peak: f32, value| peak.max(value.abs()));
+        let scale = peak / TOP;
+        let inverse = finite(TOP / peak);
+        let first = block % (LINE / SMALL) * SMALL;
+        let codes = &mut row.lines[block * SMALL / LINE].0[first..first + SMALL];
+        for (code, value) in codes.iter_mut().zip(values) {
+            *code = (value * inverse).round_ties_even() as i8;
+        }
+        row.scales[block] = f16::from_f32(scale).to_f32();
+        if let Some(sum) = row.sums.get_mut(block) {
+            let codes: i32 = codes.iter().map(|code| i32::from(*code)).sum();
+            *sum = f16::from_f32(scale * codes as f32).to_f32();
+        }
+    }
+}
+
+/// Q8_K: the value of largest magnitude takes code -127, `d` is the inverse of the factor used.
+pub(super) fn quantize_large(source: &[f32], row: ActivationRow<'_>) {
+    for (block, values) in source.chunks(LARGE).enumerate() {
+        let peak = values.iter().fold(0.0, |peak: f32, value| if value.abs() > peak.abs() { *value } else { peak });
+        let inverse = finite(-TOP / peak);
+        let lines = &mut row.lines[block * LARGE_LINES..(block + 1) * LARGE_LINES];
+        for (i, value) in values.iter().enumerate() {
+            lines[i / LINE].0[i % LINE] = (value * inverse).round_ties_even().min(TOP) as i8;
+        }
+        row.scales[block] = finite(1.0 / inverse);
+        for (g, sum) in row.group_sums[block].iter_mut().enumerate() {
+            let first = g * GROUP_LEN;
+            let codes = &lines[first / LINE].0[first % LINE..first % LINE + GROUP_LEN];
+            *sum = codes.iter().map(|code| i16::from(*code)).sum();
+        }
+    }
+}
+
+/// 0 for a block of zeros, or of values too small for their inverse.
+fn finite(inverse: f32) -> f32 {
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// One weight row, unpacked.
+enum Row {
+    Floats(Vec<f32>),
+    Small(Vec<SmallBlock>),
+    Large(Vec<KBlock>),
+}
+
+impl Row {
+    fn unpack(format: BlockFormat, cols: usize, bytes: &[u8]) -> Self {
+        if let Some(blocks) = small_blocks(format, bytes) {
+            return Self::Small(blocks);
+        }
+        if let Some(blocks) = k_blocks(format, bytes) {
+            return Self::Large(blocks);
+        }
+        let mut floats = vec![0.0; cols];
+        // Lengths were checked by `WeightRows`.
+        let _ = dequantize_row(format, bytes, &mut floats);
+        Self::Floats(floats)
+    }
+
+    fn dot(&self, activations: &Activations, column: usize) -> f32 {
+        match self {
+            Self::Floats(floats) => Scalar.dot(floats, activations.floats(column)),
+            Self::Small(blocks) => dot_small(blocks, activations, column),
+            Self::Large(blocks) => dot_large(blocks, activations, column),
+        }
+    }
+}
+
+fn dot_small(blocks: &[SmallBlock], activations: &Activations, column: usize) -> f32 {
+    let (lines, scales, sums) = (activations.lines(column), activations.scales(column), activations.sums(column));
+    let mut total = 0.0;
+    for (b, block) in blocks.iter().enumerate() {
+        let first = b % (LINE / SMALL) * SMALL;
+        let codes = &lines[b * SMALL / LINE].0[first..first + SMALL];
+        total += block.scale * scales[b] * integer_dot(&block.codes, codes) as f32;
+        if let (Some(min), Some(sum)) = (block.min, sums.get(b)) {
+            total += min * sum;
+        }
+    }
+    total
+}
+
+fn dot_large(blocks: &[KBlock], activations: &Activations, column: usize) -> f32 {
+    let lines = activations.lines(column).as_chunks::<LARGE_LINES>().0;
+    let mut total = 0.0;
+    for (b, block) in blocks.iter().enumerate() {
+        let groups = block.codes.as_chunks::<GROUP_LEN>().0;
+        let (mut products, mut mins) = (0, 0);
+        for (g, codes) in groups.iter().enumerate() {
+            let first = g * GROUP_LEN;
+            let other = &lines[b][first / LINE].0[first % LINE..first % LINE + GROUP_LEN];
+            products += i32::from(block.group_scales[g]) * integer_dot(codes, other);
+            mins += i32::from(block.group_mins[g]) * i32::from(activations.group_sums(column)[b][g]);
+        }
+        let scale = activations.scales(column)[b];
+        total += block.scale * scale * products as f32 - block.min * scale * mins as f32;
+    }
+    total
+}
+
+fn integer_dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}

@@ -1,0 +1,108 @@
+//! A GGUF file mapped in memory: the page cache holds the weights once for all processes of a machine.
+#![expect(unsafe_code, reason = "mapping a file is unsafe; this is the one place that does it")]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::source::Weights;
+use crate::gguf::{Gguf, GgufError, Metadata, TensorInfo};
+
+/// Why a model file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The operating system refused.
+    #[error("cannot open the model file {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The path is a folder, a device or a pipe.
+    #[error("{} is not a regular file; give the path of a .gguf model file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is empty.
+    #[error("the model file {} is empty; download it again", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not valid GGUF.
+    #[error("cannot read the model file {}: {source}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: GgufError,
+    },
+}
+
+/// A parsed file and its mapped bytes.
+#[derive(Debug)]
+pub struct MappedModel {
+    gguf: Gguf,
+    index: HashMap<String, usize>,
+    bytes: Mmap,
+}
+
+impl MappedModel {
+    /// Maps and parses a file.
+    ///
+    /// The file must not change while the model lives: Realm's store never writes a file that has its final name.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and what is wrong with it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        // Before opening: opening a pipe would wait for its other end.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(OpenError::NotAFile { path: path.to_owned() });
+        }
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(OpenError::NotAFile { path: path.to_owned() });
+        }
+        if metadata.len() == 0 {
+            return Err(OpenError::Empty { path: path.to_owned() });
+        }
+        // SAFETY: the mapping is private and read-only, and lives as long as `self`. Should another process write
+        // to the file the bytes would change under us, and should it cut the file short, reading the lost pages
+        // would end this process with SIGBUS; the store therefore never changes a file that has its final name.
+        let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let gguf = Gguf::parse(&bytes).map_err(|source| OpenError::Gguf { path: path.to_owned(), source })?;
+        let index = gguf.tensors.iter().enumerate().map(|(place, tensor)| (tensor.name.clone(), place)).collect();
+        Ok(Self { gguf, index, bytes })
+    }
+
+    /// The parsed header.
+    pub fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
+
+    /// The metadata of the file.
+    pub fn metadata(&self) -> &Metadata {
+        &self.gguf.metadata
+    }
+
+    /// Size of the file in bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+impl Weights for MappedModel {
+    fn tensor(&self, name: &str) -> Option<(&TensorInfo, &[u8])> {
+        let info = self.gguf.tensors.get(*self.index.get(name)?)?;
+        let start = usize::try_from(info.offset).ok()?;
+        let len = usize::try_from(info.bytes).ok()?;
+        Some((info, self.bytes.get(start..start.checked_add(len)?)?))
+    }
+}
