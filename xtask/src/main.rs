@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use xtask::{cluster, codegen, demo, paths, tidy};
+use xtask::{cluster, codegen, demo, image, paths, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Realm repository")]
@@ -15,20 +15,26 @@ struct Args {
 enum Verb {
     /// Fetch the demo model, serve the example manifest, show an answer, keep serving
     Demo(demo::DemoArgs),
+    /// Run every test, the real Kubernetes included
+    Test(test::TestArgs),
     /// Write the generated files: CRDs, command-line reference
     Codegen,
     /// Check structure: layers, circles, sizes, stale generated files
     Tidy,
     /// A real one-node Kubernetes from pinned sources: build, up, down, status
     Cluster(cluster::ClusterArgs),
+    /// Make the container images of static binaries below target/images
+    Image(image::ImageArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     let root = paths::root()?;
     match Args::parse().verb {
         Verb::Demo(args) => demo::run(&root, &args),
+        Verb::Test(args) => test::run(&root, &args),
         Verb::Codegen => codegen::run(&root),
         Verb::Tidy => tidy::run(&root),
-        Verb::Cluster(args) => cluster::run(&args),
+        Verb::Cluster(args) => cluster::run(&root, &args),
+        Verb::Image(args) => image::run(&root, &args),
     }
 }

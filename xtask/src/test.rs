@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{cluster, demo_model, paths, reference, program, tidy};
+use crate::{cluster, demo_model, paths, program, reference, shell};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,8 @@ pub fn run(root: &Path, args: &TestArgs) -> Result<()> {
     }
     step("format", || program::run(program::cargo(root).args(["fmt", "--all", "--check"])))?;
     step("lints", || program::run(program::cargo(root).args(CLIPPY)))?;
+    step("dependencies", || dependencies(root))?;
     step("workspace tests", || workspace_tests(root, &model))?;
-    step("tidy", || tidy::run(root))?;
     step("reference data", || reference::check(root))?;
     if !args.no_cluster {
         step("cluster tests", || cluster_tests(root, &model))?;
@@ -37,6 +37,17 @@ pub fn run(root: &Path, args: &TestArgs) -> Result<()> {
 }
 
 const CLIPPY: [&str; 6] = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+
+/// The pinned checker of licenses, sources and banned crates, installed once.
+const DENY: &str = "cargo-deny@0.20.2";
+
+fn dependencies(root: &Path) -> Result<()> {
+    if shell::find_program("cargo-deny").is_none() {
+        program::run(program::cargo(root).args(["install", "--locked", "--quiet", DENY]))?;
+    }
+    let check = ["deny", "--log-level", "error", "check", "bans", "licenses", "sources"];
+    program::run(program::cargo(root).args(check))
+}
 
 fn step(name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("test: {name}");
