@@ -1,8 +1,8 @@
-//! Small helpers around other programs: run one and say what went wrong, wait for a condition, say
-//! how far a chore is. Knows no chore.
+//! Small helpers for chores that drive other programs: run one and say what went wrong, wait for a
+//! condition, tell how far the chore is. Knows no chore.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
     thread,
     time::{Duration, Instant},
@@ -20,31 +20,33 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Names the program, its arguments, its status and the end of what it printed.
-pub fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let printed = finish(command)?;
     Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
 }
 
-/// Runs a program to its end; its output is shown only when it fails.
-pub fn run(command: &mut Command) -> Result<()> {
+/// Runs a program to its end; what it prints is shown only when it fails.
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
     finish(command).map(drop)
 }
 
 /// Whether a program starts and ends well; what it prints is of no interest.
-pub fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|printed| printed.status.success())
 }
 
 fn finish(command: &mut Command) -> Result<Output> {
-    let printed = command
-        .output()
-        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let printed = command.output().with_context(|| cannot_start(command))?;
     if printed.status.success() {
         return Ok(printed);
     }
     let mut text = String::from_utf8_lossy(&printed.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&printed.stderr));
     bail!("`{}` failed ({}):\n{}", describe(command), printed.status, tail(&text))
+}
+
+fn cannot_start(command: &Command) -> String {
+    format!("cannot start {}", command.get_program().display())
 }
 
 /// The command as one line, for errors.
@@ -54,7 +56,7 @@ fn describe(command: &Command) -> String {
 }
 
 /// The last lines of a text.
-pub fn tail(text: &str) -> String {
+pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
 }
@@ -63,7 +65,7 @@ pub fn tail(text: &str) -> String {
 ///
 /// # Errors
 /// The error of `look`, or `what` did not come true within `limit`.
-pub fn await_condition<T>(
+pub(crate) fn await_condition<T>(
     what: &str,
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
@@ -81,7 +83,7 @@ pub fn await_condition<T>(
 }
 
 /// The file of a program in `PATH` or in the administrator's folders.
-pub fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let extra = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
     std::env::split_paths(&path)
@@ -90,31 +92,19 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The root folder of the repository.
-pub fn repository() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
-}
-
-/// Where cargo puts what it builds.
-pub fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| repository().join("target"), |folder| repository().join(folder))
-}
-
 /// Tells the steps of a chore with the time since it began.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     start: Instant,
 }
 
 impl Progress {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { start: Instant::now() }
     }
 
     /// One line on standard error, so that standard output stays for results.
-    pub fn say(&self, text: impl std::fmt::Display) {
+    pub(crate) fn say(&self, text: impl std::fmt::Display) {
         eprintln!("{:7.1}s  {text}", self.start.elapsed().as_secs_f64());
     }
 }

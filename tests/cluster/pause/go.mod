@@ -1,0 +1,3 @@
+module github.com/querent-ai/realm/tests/cluster/pause
+
+go 1.26.0
