@@ -1,4 +1,9 @@
-//! Operations on whole activations.
+//! The operations of a transformer over whole activations. They know sizes, never the names of tensors.
 
+pub mod attention;
 pub mod exp;
 pub mod matmul;
+pub mod rms_norm;
+pub mod rope;
+pub mod rows;
+pub mod swiglu;

@@ -1,92 +1,119 @@
-//! (signatures; bodies follow)
+//! From a row of logits to a token: penalties, bias, temperature, filters, draw.
+//!
+//! Order of operations, and why:
+//! 1. repetition, frequency and presence penalties change the logits of tokens seen before, as the model gave them;
+//! 2. logit bias, after penalties, so that a ban stays a ban;
+//! 3. temperature 0: the largest logit, ties to the lowest id, and nothing more;
+//! 4. temperature divides the logits, before the filters, so that `top_p` and `min_p` measure the distribution that is
+//!    drawn from (as the OpenAI API and vLLM do);
+//! 5. `top_k`, then `top_p` of what is left renormalised, then `min_p` relative to the most likely token;
+//! 6. one draw with PCG, reproducible from the seed on every platform: `exp` is our own, sums run in a fixed order.
+//!
+//! A logit that is not a number counts as impossible. Knows tokens by number only.
 
+mod candidates;
+mod log_probability;
+mod params;
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+};
+
+use rand_core::{RngCore, SeedableRng};
+use rand_pcg::Pcg64;
+
+use self::candidates::Candidates;
+pub use self::{
+    log_probability::{TokenLogProbability, log_probabilities, log_probability},
+    params::{MAX_LOGIT_BIASES, SamplerError, SamplerParams},
+};
 use crate::tokenizer::TokenId;
 
-/// How a token is chosen from a row of logits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SamplerParams {
-    /// 0 takes the most likely token; 1 samples the model's distribution.
-    pub temperature: f32,
-    /// Keep the `top_k` most likely tokens; 0 keeps all.
-    pub top_k: u32,
-    /// Keep the most likely tokens that together have this probability; 1 keeps all.
-    pub top_p: f32,
-    /// Keep tokens at least this likely relative to the most likely one; 0 keeps all.
-    pub min_p: f32,
-    /// Divides (or multiplies, when negative) logits of tokens seen before; 1 is off.
-    pub repetition_penalty: f32,
-    /// Subtracted from logits of tokens seen before; 0 is off.
-    pub presence_penalty: f32,
-    /// Subtracted once for each time a token was seen; 0 is off.
-    pub frequency_penalty: f32,
-    /// Same seed, same tokens; `None` takes a fixed seed of 0.
-    pub seed: Option<u64>,
-    /// Added to the logits of the named tokens.
-    pub logit_bias: Vec<(TokenId, f32)>,
+/// A bias of this or less bans the token outright, whatever its logit.
+const BAN_BIAS: f32 = -100.0;
+
+/// Chooses tokens for one sequence.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    params: SamplerParams,
+    seed: u64,
+    random: Pcg64,
+    /// How often each token was accepted.
+    seen: HashMap<TokenId, u32>,
+    /// The row after penalties and bias, reused.
+    logits: Vec<f32>,
+    candidates: Candidates,
 }
 
-impl Default for SamplerParams {
-    fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            presence_penalty: 0.0,
-            frequency_penalty: 0.0,
-            seed: None,
-            logit_bias: Vec::new(),
+impl Sampler {
+    /// Checks the parameters. Without a seed, one is taken from the operating system.
+    pub fn new(params: SamplerParams) -> Result<Self, SamplerError> {
+        params.check()?;
+        let seed = params.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        Ok(Self {
+            params,
+            seed,
+            random: Pcg64::seed_from_u64(seed),
+            seen: HashMap::new(),
+            logits: Vec::new(),
+            candidates: Candidates::default(),
+        })
+    }
+
+    /// The seed in use: given to [`Sampler::new`] again, it repeats the run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Adds a token to the history that penalties look at.
+    pub fn accept(&mut self, token: TokenId) {
+        let count = self.seen.entry(token).or_insert(0);
+        *count = count.saturating_add(1);
+    }
+
+    /// Chooses a token from a row of logits; token 0 when the row is empty or every token is impossible.
+    pub fn sample(&mut self, logits: &[f32]) -> TokenId {
+        self.logits.clear();
+        self.logits.extend(logits.iter().map(|&logit| if logit.is_nan() { f32::NEG_INFINITY } else { logit }));
+        self.penalize();
+        self.bias();
+        if self.params.temperature == 0.0 {
+            return greedy(&self.logits);
+        }
+        self.candidates.fill(&self.logits, self.params.temperature);
+        self.candidates.keep_top_k(self.params.top_k as usize);
+        self.candidates.keep_top_p(self.params.top_p);
+        self.candidates.keep_min_p(self.params.min_p);
+        let uniform = (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        self.candidates.draw(uniform)
+    }
+
+    fn penalize(&mut self) {
+        let SamplerParams { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.params;
+        for (&token, &count) in &self.seen {
+            let Some(logit) = self.logits.get_mut(token as usize) else { continue };
+            *logit = if *logit > 0.0 { *logit / repetition_penalty } else { *logit * repetition_penalty };
+            *logit -= count as f32 * frequency_penalty + presence_penalty;
+        }
+    }
+
+    fn bias(&mut self) {
+        for &(token, bias) in &self.params.logit_bias {
+            if let Some(logit) = self.logits.get_mut(token as usize) {
+                *logit = if bias <= BAN_BIAS { f32::NEG_INFINITY } else { *logit + bias };
+            }
         }
     }
 }
 
-/// A sampling parameter is out of range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{parameter} is {value}; it must be {range}")]
-pub struct SamplerError {
-    /// Name as in [`SamplerParams`].
-    pub parameter: &'static str,
-    /// The value that was given.
-    pub value: String,
-    /// What is accepted.
-    pub range: &'static str,
-}
-
-/// Chooses tokens for one sequence.
-#[derive(Debug)]
-pub struct Sampler {}
-
-impl Sampler {
-    /// Checks the parameters.
-    pub fn new(_params: SamplerParams) -> Result<Self, SamplerError> {
-        Ok(Self {})
+/// The largest logit; ties to the lowest id.
+fn greedy(logits: &[f32]) -> TokenId {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (token, &logit) in logits.iter().enumerate() {
+        if logit > best.1 {
+            best = (token, logit);
+        }
     }
-
-    /// Adds a token to the history that penalties look at.
-    pub fn accept(&mut self, _token: TokenId) {}
-
-    /// Chooses a token from a row of logits.
-    pub fn sample(&mut self, _logits: &[f32]) -> TokenId {
-        0
-    }
-}
-
-/// A token with its natural-log probability.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TokenLogProbability {
-    /// The token.
-    pub token: TokenId,
-    /// Natural logarithm of its probability.
-    pub log_probability: f32,
-}
-
-/// The `top` most likely tokens of a row of logits, most likely first (ties: lowest id first).
-pub fn log_probabilities(_logits: &[f32], _top: usize) -> Vec<TokenLogProbability> {
-    Vec::new()
-}
-
-/// The natural-log probability of one token; `None` when it is not in the row.
-pub fn log_probability(_logits: &[f32], _token: TokenId) -> Option<f32> {
-    None
+    best.0 as TokenId
 }

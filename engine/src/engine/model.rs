@@ -1,0 +1,155 @@
+//! An open model: everything that the file says, checked once and shared by all engines that run it.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use super::error::LoadError;
+use crate::{
+    chat_template::ChatTemplate,
+    gguf::{Gguf, Metadata, MetadataError},
+    kernels::{KernelChoice, Kernels},
+    model::{Llama, architecture},
+    tokenizer::{TokenId, Tokenizer, TokenizerSpec},
+    weights::{MappedModel, Weights},
+};
+
+/// How a model is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// Which inner loops run; the default takes the best that this CPU has.
+    pub kernels: KernelChoice,
+}
+
+/// What a model file says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// `general.name`, or the file's stem.
+    pub name: String,
+    /// `general.architecture`, for example `llama`.
+    pub architecture: String,
+    /// The format that most of the weights have, for example `Q4_1`.
+    pub quantization: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Tokens that the model was trained to hold in one sequence.
+    pub context_length: usize,
+    /// Number of tokens in the vocabulary: the length of a row of logits.
+    pub vocab_size: usize,
+    /// Size of the file.
+    pub file_bytes: u64,
+}
+
+/// An open model: weights mapped from the file, transformer, tokenizer and chat template.
+#[derive(Debug)]
+pub struct Model {
+    info: ModelInfo,
+    file: MappedModel,
+    kernels: Kernels,
+    transformer: Llama,
+    tokenizer: Tokenizer,
+    chat_template: Option<ChatTemplate>,
+}
+
+impl Model {
+    /// Maps the GGUF file at `path` and checks everything that a step relies on. The file must not change while the
+    /// model is open.
+    pub fn open(path: &Path, options: &ModelOptions) -> Result<Arc<Model>, LoadError> {
+        let kernels = Kernels::select(options.kernels)?;
+        let file = MappedModel::open(path)?;
+        let name = || path.display().to_string();
+        let metadata = file.metadata();
+        let transformer =
+            Llama::new(file.gguf(), &file).map_err(|source| LoadError::Model { file: name(), source })?;
+        let spec = tokenizer_spec(metadata)
+            .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?;
+        let tokenizer = Tokenizer::new(&spec).map_err(|source| LoadError::Tokenizer { file: name(), source })?;
+        let (tokens, rows) = (tokenizer.vocab_size(), transformer.vocab_size());
+        if tokens != rows {
+            return Err(LoadError::Vocabulary { file: name(), tokens, rows });
+        }
+        let chat_template = metadata
+            .optional_string("tokenizer.chat_template")
+            .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?
+            .map(|source| chat_template(source, &tokenizer));
+        let info = info(path, &file, &transformer);
+        Ok(Arc::new(Model { info, kernels, transformer, tokenizer, chat_template, file }))
+    }
+
+    /// What the file says about itself.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// The file's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The file's chat template; `None` when it has none.
+    pub fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.chat_template.as_ref()
+    }
+
+    /// The inner loops in use.
+    pub fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    pub(super) fn transformer(&self) -> &Llama {
+        &self.transformer
+    }
+
+    pub(super) fn weights(&self) -> &dyn Weights {
+        &self.file
+    }
+}
+
+fn info(path: &Path, file: &MappedModel, transformer: &Llama) -> ModelInfo {
+    let metadata = file.metadata();
+    let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = metadata.optional_string("general.name").ok().flatten().filter(|name| !name.is_empty());
+    ModelInfo {
+        name: name.map_or_else(stem, str::to_owned),
+        architecture: architecture(metadata).unwrap_or_default().to_owned(),
+        quantization: quantization(file.gguf()),
+        parameters: file.gguf().tensors.iter().map(|tensor| tensor.weights()).sum(),
+        context_length: transformer.config().context_length,
+        vocab_size: transformer.vocab_size(),
+        file_bytes: file.file_bytes(),
+    }
+}
+
+/// The format that most of the weights have.
+fn quantization(gguf: &Gguf) -> String {
+    let mut weights: HashMap<&str, u64> = HashMap::new();
+    for tensor in &gguf.tensors {
+        *weights.entry(tensor.format.name()).or_default() += tensor.weights();
+    }
+    let most = weights.into_iter().max_by_key(|&(name, weights)| (weights, name));
+    most.map(|(name, _)| name.to_owned()).unwrap_or_default()
+}
+
+/// What the metadata say about the tokenizer.
+fn tokenizer_spec(metadata: &Metadata) -> Result<TokenizerSpec, MetadataError> {
+    let id = |key: &str| -> Result<Option<TokenId>, MetadataError> { metadata.optional_u32(key) };
+    let model = metadata.string("tokenizer.ggml.model")?.to_owned();
+    let merges = metadata.optional_strings("tokenizer.ggml.merges")?.unwrap_or_default().to_vec();
+    Ok(TokenizerSpec {
+        model,
+        pre: metadata.optional_string("tokenizer.ggml.pre")?.map(str::to_owned),
+        tokens: metadata.strings("tokenizer.ggml.tokens")?.to_vec(),
+        types: metadata.optional_i32s("tokenizer.ggml.token_type")?.unwrap_or_default(),
+        merges,
+        bos: id("tokenizer.ggml.bos_token_id")?,
+        eos: id("tokenizer.ggml.eos_token_id")?,
+        other_ends: [id("tokenizer.ggml.eot_token_id")?, id("tokenizer.ggml.eom_token_id")?]
+            .into_iter()
+            .flatten()
+            .collect(),
+        add_bos: metadata.optional_bool("tokenizer.ggml.add_bos_token")?,
+    })
+}
+
+fn chat_template(source: &str, tokenizer: &Tokenizer) -> ChatTemplate {
+    let text = |id: Option<TokenId>| id.map(|id| tokenizer.decode(&[id])).unwrap_or_default();
+    ChatTemplate::new(source.to_owned(), text(tokenizer.bos()), text(tokenizer.eos()))
+}
