@@ -7,10 +7,12 @@ mod certificates;
 mod cgroups;
 mod components;
 mod control_plane;
+mod files;
 mod images;
 mod kernel_settings;
 mod kubectl;
 mod layout;
+mod mount_namespace;
 mod mounts;
 mod network;
 mod node;
@@ -124,6 +126,7 @@ fn up(root: &Path, level: u8, progress: &Progress) -> Result<()> {
     certificates::ensure()?;
     kernel_settings::save()?;
     network::ensure()?;
+    mount_namespace::ensure()?;
     control_plane::start_api(progress)?;
     if level >= 2 {
         control_plane::start_controllers()?;

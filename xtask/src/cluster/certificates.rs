@@ -6,7 +6,10 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use crate::{cluster::layout, shell};
+use crate::{
+    cluster::{files, layout},
+    shell,
+};
 
 /// Days that a certificate holds; a test cluster never lives that long.
 const DAYS: &str = "3650";
@@ -170,5 +173,5 @@ fn write_kubeconfig(user: &str) -> Result<()> {
         "current-context": "realm-test",
     });
     let file = layout::state(&format!("{user}.conf"));
-    fs::write(&file, format!("{config:#}\n")).with_context(|| format!("write {}", file.display()))
+    files::write_json(&file, &config)
 }

@@ -47,6 +47,11 @@ pub(crate) fn network_namespace() -> PathBuf {
     run("netns")
 }
 
+/// The file that the node's mount namespace is mounted on.
+pub(crate) fn mount_namespace() -> PathBuf {
+    run("namespaces/mount")
+}
+
 /// The socket that containerd listens on.
 pub(crate) fn containerd_socket() -> PathBuf {
     run("containerd.sock")

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{
-        kubectl, layout,
+        files, kubectl, layout,
         processes::{self, Program},
     },
     shell::{self, Progress},
@@ -35,10 +35,9 @@ pub(crate) fn start_containerd(progress: &Progress) -> Result<()> {
 
 /// Starts the kubelet and the proxy of Services.
 pub(crate) fn start_kubelet() -> Result<()> {
-    fs::write(layout::state("resolv.conf"), "nameserver 127.0.0.1\n")
-        .context("write resolv.conf")?;
-    write_json("kubelet.json", &kubelet_config())?;
-    write_json("kube-proxy.json", &proxy_config())?;
+    files::write(&layout::state("resolv.conf"), "nameserver 127.0.0.1\n")?;
+    files::write_json(&layout::state("kubelet.json"), &kubelet_config())?;
+    files::write_json(&layout::state("kube-proxy.json"), &proxy_config())?;
     processes::start(&Program::new(
         "kubelet",
         [
@@ -74,10 +73,6 @@ pub(crate) fn containerd_client() -> Command {
     command
 }
 
-fn write_json(name: &str, value: &Value) -> Result<()> {
-    fs::write(layout::state(name), format!("{value:#}\n")).with_context(|| format!("write {name}"))
-}
-
 /// A bridge with addresses from the node's range; hostPort works too.
 fn write_network_config() -> Result<()> {
     fs::create_dir_all(layout::state("cni")).context("create the folder of network plugins")?;
@@ -92,7 +87,7 @@ fn write_network_config() -> Result<()> {
     });
     let ports = json!({"type": "portmap", "capabilities": {"portMappings": true}});
     let list = json!({"cniVersion": "1.0.0", "name": "realm", "plugins": [bridge, ports]});
-    write_json("cni/10-realm.conflist", &list)
+    files::write_json(&layout::state("cni/10-realm.conflist"), &list)
 }
 
 /// Differs from the default in: own folders, no registry (a pull fails at once instead of after a long
@@ -100,8 +95,7 @@ fn write_network_config() -> Result<()> {
 fn write_containerd_config() -> Result<()> {
     let registries = layout::state("registries/_default");
     fs::create_dir_all(&registries).context("create the folder of registries")?;
-    fs::write(registries.join("hosts.toml"), "server = \"http://127.0.0.1:1\"\n")
-        .context("write hosts.toml")?;
+    files::write(&registries.join("hosts.toml"), "server = \"http://127.0.0.1:1\"\n")?;
     let runc = shell::find_program("runc").context("runc is not installed")?;
     let text = format!(
         r#"version = 3
@@ -139,7 +133,7 @@ SystemdCgroup = false
         socket = layout::containerd_socket().display(),
         runc = runc.display(),
     );
-    fs::write(layout::state("containerd.toml"), text).context("write containerd.toml")
+    files::write(&layout::state("containerd.toml"), &text)
 }
 
 /// Never evicts for a disk that others fill; keeps images, since none can be pulled again.

@@ -13,10 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{
-    cluster::{layout, network},
-    shell,
-};
+use crate::{cluster::layout, shell};
 
 /// A killed process is gone within this time.
 const DEATH_LIMIT: Duration = Duration::from_secs(20);
@@ -49,9 +46,10 @@ pub(crate) fn start(program: &Program) -> Result<()> {
             .context("keep the last log")?;
     }
     let log = File::create(&log_path).with_context(|| format!("create {}", log_path.display()))?;
-    let inside = network::inside(layout::program(program.name));
-    let child = Command::new(inside.get_program())
-        .args(inside.get_args())
+    let child = Command::new("nsenter")
+        .arg(format!("--net={}", layout::network_namespace().display()))
+        .arg(format!("--mount={}", layout::mount_namespace().display()))
+        .arg(layout::program(program.name))
         .args(&program.arguments)
         .env("PATH", search_path())
         .env_remove("KUBECONFIG")

@@ -1,6 +1,8 @@
 //! What of the cluster runs, for a person to read. Changes nothing.
 
-use anyhow::Result;
+use std::{fmt::Write as _, io::Write as _};
+
+use anyhow::{Context as _, Result};
 
 use crate::cluster::{images, kubectl, layout, processes};
 
@@ -16,26 +18,31 @@ const PROGRAMS: &[&str] = &[
 
 /// Prints programs, nodes, pods and images.
 pub(crate) fn print() -> Result<()> {
+    let text = describe()?;
+    std::io::stdout().write_all(text.as_bytes()).context("print the status")
+}
+
+fn describe() -> Result<String> {
+    let mut text = String::new();
     let mut any = false;
     for name in PROGRAMS {
-        let state = match processes::running(name)? {
-            Some(id) => format!("runs as process {id}"),
-            None => "does not run".to_owned(),
-        };
-        any |= state.starts_with("runs");
-        println!("{name:<24} {state}");
+        let id = processes::running(name)?;
+        any |= id.is_some();
+        let state = id.map_or("does not run".to_owned(), |id| format!("runs as process {id}"));
+        writeln!(text, "{name:<24} {state}")?;
     }
     if !any {
-        println!("the cluster is down; start it with `cargo xtask cluster up`");
-        return Ok(());
+        text.push_str("the cluster is down; start it with `cargo xtask cluster up`\n");
+        return Ok(text);
     }
-    println!("{:<24} {}", "kubeconfig", layout::kubeconfig().display());
-    println!("{:<24} {}", "logs", layout::state("log").display());
+    writeln!(text, "{:<24} {}", "kubeconfig", layout::kubeconfig().display())?;
+    writeln!(text, "{:<24} {}", "logs", layout::state("log").display())?;
     for arguments in [&["get", "nodes"][..], &["get", "pods", "--all-namespaces"]] {
-        println!("{}", kubectl::output(arguments).unwrap_or_else(|error| format!("{error:#}")));
+        let table = kubectl::output(arguments).unwrap_or_else(|error| format!("{error:#}"));
+        writeln!(text, "{table}")?;
     }
     if let Ok(names) = images::list() {
-        println!("images: {}", names.join(" "));
+        writeln!(text, "images: {}", names.join(" "))?;
     }
-    Ok(())
+    Ok(text)
 }
