@@ -71,7 +71,9 @@ pub enum GgufError {
         valid_up_to: usize,
     },
     /// A metadata entry has no key.
-    #[error("metadata entry {index} at byte {at} has an empty key; the file is damaged, download it again")]
+    #[error(
+        "metadata entry {index} at byte {at} has an empty key; the file is damaged, download it again"
+    )]
     EmptyKey {
         /// Which entry, from zero.
         index: u64,
@@ -99,7 +101,9 @@ pub enum GgufError {
         at: u64,
     },
     /// A boolean that is neither 0 nor 1.
-    #[error("metadata key \"{key}\" has boolean {found} at byte {at}, where only 0 and 1 are; convert the model again")]
+    #[error(
+        "metadata key \"{key}\" has boolean {found} at byte {at}, where only 0 and 1 are; convert the model again"
+    )]
     BadBool {
         /// The key.
         key: String,
@@ -109,7 +113,9 @@ pub enum GgufError {
         at: u64,
     },
     /// An array of arrays.
-    #[error("metadata key \"{key}\" holds an array of arrays at byte {at}, which no model uses; convert the model again")]
+    #[error(
+        "metadata key \"{key}\" holds an array of arrays at byte {at}, which no model uses; convert the model again"
+    )]
     NestedArray {
         /// The key.
         key: String,
@@ -125,13 +131,17 @@ pub enum GgufError {
         alignment: u64,
     },
     /// The alignment is not a `u32`.
-    #[error("metadata key \"general.alignment\" is a {found}; it must be a u32; convert the model again")]
+    #[error(
+        "metadata key \"general.alignment\" is a {found}; it must be a u32; convert the model again"
+    )]
     AlignmentType {
         /// The type found.
         found: &'static str,
     },
     /// A tensor has no name.
-    #[error("tensor {index} at byte {at} has an empty name; the file is damaged, download it again")]
+    #[error(
+        "tensor {index} at byte {at} has an empty name; the file is damaged, download it again"
+    )]
     EmptyTensorName {
         /// Which tensor, from zero.
         index: u64,
@@ -147,7 +157,9 @@ pub enum GgufError {
         at: u64,
     },
     /// Zero dimensions or more than four.
-    #[error("tensor \"{tensor}\" has {found} dimensions at byte {at}; 1 to 4 are possible; convert the model again")]
+    #[error(
+        "tensor \"{tensor}\" has {found} dimensions at byte {at}; 1 to 4 are possible; convert the model again"
+    )]
     BadDimensions {
         /// The name.
         tensor: String,
@@ -165,7 +177,9 @@ pub enum GgufError {
         shape: Vec<u64>,
     },
     /// The number of weights or bytes does not fit.
-    #[error("tensor \"{tensor}\" with shape {shape:?} is larger than any memory; the file is damaged or hostile")]
+    #[error(
+        "tensor \"{tensor}\" with shape {shape:?} is larger than any memory; the file is damaged or hostile"
+    )]
     TooManyWeights {
         /// The name.
         tensor: String,
@@ -203,7 +217,9 @@ pub enum GgufError {
         block: usize,
     },
     /// The tensor's data does not start on an alignment boundary.
-    #[error("tensor \"{tensor}\" has offset {offset}, not a multiple of the alignment {alignment}; convert the model again")]
+    #[error(
+        "tensor \"{tensor}\" has offset {offset}, not a multiple of the alignment {alignment}; convert the model again"
+    )]
     Unaligned {
         /// The name.
         tensor: String,

@@ -13,13 +13,17 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
     /// The key is not in the file.
-    #[error("the model file lacks the metadata key \"{key}\"; convert the model again with a current converter")]
+    #[error(
+        "the model file lacks the metadata key \"{key}\"; convert the model again with a current converter"
+    )]
     Missing {
         /// The key.
         key: String,
     },
     /// The value has another type.
-    #[error("metadata key \"{key}\" is {found} where {expected} is needed; convert the model again")]
+    #[error(
+        "metadata key \"{key}\" is {found} where {expected} is needed; convert the model again"
+    )]
     WrongType {
         /// The key.
         key: String,
@@ -29,7 +33,9 @@ pub enum MetadataError {
         found: &'static str,
     },
     /// The number does not fit.
-    #[error("metadata key \"{key}\" is {value}, which does not fit {expected}; convert the model again")]
+    #[error(
+        "metadata key \"{key}\" is {value}, which does not fit {expected}; convert the model again"
+    )]
     OutOfRange {
         /// The key.
         key: String,
@@ -141,7 +147,8 @@ impl Metadata {
                 Value::Array(array) => array.as_integers(),
                 _ => None,
             };
-            let integers = integers.ok_or_else(|| wrong_type(key, "an array of integers", value))?;
+            let integers =
+                integers.ok_or_else(|| wrong_type(key, "an array of integers", value))?;
             integers.into_iter().map(|value| fit(key, value, "i32")).collect()
         })
     }
@@ -172,13 +179,25 @@ fn required<T>(key: &str, value: Result<Option<T>, MetadataError>) -> Result<T, 
     value?.ok_or_else(|| MetadataError::Missing { key: key.to_owned() })
 }
 
-fn integer<T: TryFrom<i128>>(key: &str, value: &Value, expected: &'static str) -> Result<T, MetadataError> {
+fn integer<T: TryFrom<i128>>(
+    key: &str,
+    value: &Value,
+    expected: &'static str,
+) -> Result<T, MetadataError> {
     let number = value.as_integer().ok_or_else(|| wrong_type(key, expected, value))?;
     fit(key, number, expected)
 }
 
-fn fit<T: TryFrom<i128>>(key: &str, value: i128, expected: &'static str) -> Result<T, MetadataError> {
-    T::try_from(value).map_err(|_| MetadataError::OutOfRange { key: key.to_owned(), value, expected })
+fn fit<T: TryFrom<i128>>(
+    key: &str,
+    value: i128,
+    expected: &'static str,
+) -> Result<T, MetadataError> {
+    T::try_from(value).map_err(|_| MetadataError::OutOfRange {
+        key: key.to_owned(),
+        value,
+        expected,
+    })
 }
 
 fn wrong_type(key: &str, expected: &'static str, found: &Value) -> MetadataError {

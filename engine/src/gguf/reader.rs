@@ -30,7 +30,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `needed` bytes. `what` is called only when they are not there.
-    pub(super) fn take<W: ToString>(&mut self, needed: u64, what: impl FnOnce() -> W) -> Result<&'a [u8], GgufError> {
+    pub(super) fn take<W: ToString>(
+        &mut self,
+        needed: u64,
+        what: impl FnOnce() -> W,
+    ) -> Result<&'a [u8], GgufError> {
         let rest = &self.bytes[self.at..];
         let found = usize::try_from(needed).ok().and_then(|needed| rest.get(..needed));
         let Some(bytes) = found else {
@@ -64,13 +68,22 @@ impl<'a> Reader<'a> {
         let at = self.position();
         let found = self.u64(what)?;
         if found > limit {
-            return Err(GgufError::OverLimit { what: format!("the number of {what}"), at, found, limit });
+            return Err(GgufError::OverLimit {
+                what: format!("the number of {what}"),
+                at,
+                found,
+                limit,
+            });
         }
         Ok(found)
     }
 
     /// A string with its 64-bit length before it, at most `limit` bytes.
-    pub(super) fn string<W: ToString>(&mut self, what: impl Fn() -> W, limit: u64) -> Result<String, GgufError> {
+    pub(super) fn string<W: ToString>(
+        &mut self,
+        what: impl Fn() -> W,
+        limit: u64,
+    ) -> Result<String, GgufError> {
         let at = self.position();
         let mut length = [0; 8];
         length.copy_from_slice(self.take(8, || format!("the length of {}", what().to_string()))?);
@@ -83,9 +96,11 @@ impl<'a> Reader<'a> {
         let bytes = self.take(found, &what)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(error) => {
-                Err(GgufError::NotUtf8 { what: what().to_string(), at, valid_up_to: error.valid_up_to() })
-            }
+            Err(error) => Err(GgufError::NotUtf8 {
+                what: what().to_string(),
+                at,
+                valid_up_to: error.valid_up_to(),
+            }),
         }
     }
 }

@@ -53,7 +53,8 @@ pub(super) struct Header {
 impl Header {
     pub(super) fn read(reader: &mut Reader<'_>, index: u64) -> Result<Self, GgufError> {
         let at = reader.position();
-        let name = reader.string(|| format!("the name of tensor {index}"), MAX_TENSOR_NAME_BYTES)?;
+        let name =
+            reader.string(|| format!("the name of tensor {index}"), MAX_TENSOR_NAME_BYTES)?;
         if name.is_empty() {
             return Err(GgufError::EmptyTensorName { index, at });
         }
@@ -65,7 +66,12 @@ impl Header {
     }
 
     /// Checks the place of the data and makes its offset absolute.
-    pub(super) fn place(self, data_start: u64, alignment: u64, file: u64) -> Result<TensorInfo, GgufError> {
+    pub(super) fn place(
+        self,
+        data_start: u64,
+        alignment: u64,
+        file: u64,
+    ) -> Result<TensorInfo, GgufError> {
         let Self { name, shape, format, bytes, offset, .. } = self;
         if !offset.is_multiple_of(alignment) {
             return Err(GgufError::Unaligned { tensor: name, offset, alignment });
@@ -73,7 +79,9 @@ impl Header {
         let start = data_start.checked_add(offset);
         let end = start.and_then(|start| start.checked_add(bytes));
         match (start, end) {
-            (Some(start), Some(end)) if end <= file => Ok(TensorInfo { name, shape, format, offset: start, bytes }),
+            (Some(start), Some(end)) if end <= file => {
+                Ok(TensorInfo { name, shape, format, offset: start, bytes })
+            }
             _ => Err(GgufError::OutsideFile { tensor: name, bytes, offset, data_start, file }),
         }
     }
@@ -110,7 +118,12 @@ fn data_bytes(name: &str, shape: &[u64], format: BlockFormat) -> Result<u64, Ggu
     let block = format.block_len() as u64;
     if !row.is_multiple_of(block) {
         let (tensor, format_name) = (name.to_owned(), format.name());
-        return Err(GgufError::PartialBlock { tensor, row, format: format_name, block: format.block_len() });
+        return Err(GgufError::PartialBlock {
+            tensor,
+            row,
+            format: format_name,
+            block: format.block_len(),
+        });
     }
     let weights = shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size));
     weights

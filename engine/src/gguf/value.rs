@@ -184,7 +184,11 @@ fn one<T: Number>(reader: &mut Reader<'_>, what: impl Fn() -> String) -> Result<
 }
 
 /// `count` numbers; the bytes are taken before anything is allocated.
-fn many<T: Number>(reader: &mut Reader<'_>, count: u64, what: impl Fn() -> String) -> Result<Vec<T>, GgufError> {
+fn many<T: Number>(
+    reader: &mut Reader<'_>,
+    count: u64,
+    what: impl Fn() -> String,
+) -> Result<Vec<T>, GgufError> {
     let bytes = reader.take(count * T::BYTES as u64, what)?;
     Ok(bytes.chunks_exact(T::BYTES).map(T::from_bytes).collect())
 }
@@ -209,7 +213,16 @@ const MIN_STRING_BYTES: u64 = 8;
 fn strings(reader: &mut Reader<'_>, count: u64, key: &str) -> Result<Vec<String>, GgufError> {
     let (at, needed, left) = (reader.position(), count * MIN_STRING_BYTES, reader.left());
     if needed > left {
-        return Err(GgufError::Truncated { what: format!("the array of metadata key \"{key}\""), at, needed, left });
+        return Err(GgufError::Truncated {
+            what: format!("the array of metadata key \"{key}\""),
+            at,
+            needed,
+            left,
+        });
     }
-    (0..count).map(|index| reader.string(|| format!("element {index} of metadata key \"{key}\""), MAX_STRING_BYTES)).collect()
+    (0..count)
+        .map(|index| {
+            reader.string(|| format!("element {index} of metadata key \"{key}\""), MAX_STRING_BYTES)
+        })
+        .collect()
 }

@@ -38,7 +38,9 @@ impl ActivationFormat {
             BlockFormat::F32 => Self::F32,
             BlockFormat::F16 => Self::F16,
             BlockFormat::BF16 => Self::BF16,
-            BlockFormat::Q4_0 | BlockFormat::Q5_0 | BlockFormat::Q8_0 | BlockFormat::Q8_1 => Self::Q8_0,
+            BlockFormat::Q4_0 | BlockFormat::Q5_0 | BlockFormat::Q8_0 | BlockFormat::Q8_1 => {
+                Self::Q8_0
+            }
             BlockFormat::Q4_1 | BlockFormat::Q5_1 => Self::Q8_1,
             BlockFormat::Q2_K
             | BlockFormat::Q3_K

@@ -1,7 +1,9 @@
 //! The reference: plain loops over unpacked blocks, for reading and for comparing, and for CPUs without anything else.
 use half::{bf16, f16};
 
-use super::activations::{ActivationFormat, ActivationRow, Activations, LARGE, LARGE_LINES, LINE, SMALL};
+use super::activations::{
+    ActivationFormat, ActivationRow, Activations, LARGE, LARGE_LINES, LINE, SMALL,
+};
 use super::set::{KernelSet, WeightRows};
 use crate::quant::k_block::{GROUP_LEN, KBlock};
 use crate::quant::small_block::SmallBlock;
@@ -20,16 +22,16 @@ impl KernelSet for Scalar {
     }
 
     fn quantize(&self, source: &[f32], row: ActivationRow<'_>) {
-        match row.format {
-            ActivationFormat::F32 => row.floats.copy_from_slice(source),
-            ActivationFormat::F16 => round(source, row.floats, |value| f16::from_f32(value).to_f32()),
-            ActivationFormat::BF16 => round(source, row.floats, |value| bf16::from_f32(value).to_f32()),
-            ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => quantize_small(source, row),
-            ActivationFormat::Q8_K => quantize_large(source, row),
-        }
+        quantize(source, row);
     }
 
-    fn multiply(&self, weights: WeightRows<'_>, activations: &Activations, first: usize, outputs: &mut [&mut [f32]]) {
+    fn multiply(
+        &self,
+        weights: WeightRows<'_>,
+        activations: &Activations,
+        first: usize,
+        outputs: &mut [&mut [f32]],
+    ) {
         for (r, bytes) in weights.iter().enumerate() {
             let row = Row::unpack(weights.format(), weights.cols(), bytes);
             for (column, output) in outputs.iter_mut().enumerate() {
@@ -61,6 +63,19 @@ impl KernelSet for Scalar {
     }
 }
 
+/// Fills one row of activations. Generic loops: every instruction set compiles them for itself, so that all agree.
+#[inline(always)]
+pub(super) fn quantize(source: &[f32], row: ActivationRow<'_>) {
+    match row.format {
+        ActivationFormat::F32 => row.floats.copy_from_slice(source),
+        ActivationFormat::F16 => round(source, row.floats, |value| f16::from_f32(value).to_f32()),
+        ActivationFormat::BF16 => round(source, row.floats, |value| bf16::from_f32(value).to_f32()),
+        ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => quantize_small(source, row),
+        ActivationFormat::Q8_K => quantize_large(source, row),
+    }
+}
+
+#[inline(always)]
 fn round(source: &[f32], floats: &mut [f32], round: impl Fn(f32) -> f32) {
     for (value, float) in source.iter().zip(floats) {
         *float = round(*value);
@@ -68,43 +83,60 @@ fn round(source: &[f32], floats: &mut [f32], round: impl Fn(f32) -> f32) {
 }
 
 /// Q8_0 and Q8_1: `d = amax / 127` as a 16-bit float, codes rounded half to even, `s = d * sum` of the codes.
-pub(super) fn quantize_small(source: &[f32], row: ActivationRow<'_>) {
-    for (block, values) in source.chunks(SMALL).enumerate() {
-        let peak = values.iter().fold(0.0, |peak: f32, value| peak.max(value.abs()));
+#[inline(always)]
+fn quantize_small(source: &[f32], row: ActivationRow<'_>) {
+    for (block, values) in source.as_chunks::<SMALL>().0.iter().enumerate() {
+        let peak = magnitude(values);
         let scale = peak / TOP;
-        let inverse = finite(TOP / peak);
-        let first = block % (LINE / SMALL) * SMALL;
-        let codes = &mut row.lines[block * SMALL / LINE].0[first..first + SMALL];
-        for (code, value) in codes.iter_mut().zip(values) {
-            *code = (value * inverse).round_ties_even() as i8;
-        }
+        let codes = &mut row.lines[block * SMALL / LINE].0.as_chunks_mut::<SMALL>().0
+            [block % (LINE / SMALL)];
+        let sum = encode(values, finite(TOP / peak), codes);
         row.scales[block] = f16::from_f32(scale).to_f32();
-        if let Some(sum) = row.sums.get_mut(block) {
-            let codes: i32 = codes.iter().map(|code| i32::from(*code)).sum();
-            *sum = f16::from_f32(scale * codes as f32).to_f32();
+        if let Some(place) = row.sums.get_mut(block) {
+            *place = f16::from_f32(scale * sum as f32).to_f32();
         }
     }
 }
 
 /// Q8_K: the value of largest magnitude takes code -127, `d` is the inverse of the factor used.
-pub(super) fn quantize_large(source: &[f32], row: ActivationRow<'_>) {
-    for (block, values) in source.chunks(LARGE).enumerate() {
-        let peak = values.iter().fold(0.0, |peak: f32, value| if value.abs() > peak.abs() { *value } else { peak });
+#[inline(always)]
+fn quantize_large(source: &[f32], row: ActivationRow<'_>) {
+    for (block, values) in source.as_chunks::<LARGE>().0.iter().enumerate() {
+        let magnitude = magnitude(values);
+        let peak =
+            values.iter().find(|value| value.abs() == magnitude).copied().unwrap_or(f32::NAN);
         let inverse = finite(-TOP / peak);
-        let lines = &mut row.lines[block * LARGE_LINES..(block + 1) * LARGE_LINES];
-        for (i, value) in values.iter().enumerate() {
-            lines[i / LINE].0[i % LINE] = (value * inverse).round_ties_even().min(TOP) as i8;
+        let lines = row.lines[block * LARGE_LINES..]
+            .iter_mut()
+            .flat_map(|line| line.0.as_chunks_mut::<GROUP_LEN>().0);
+        let groups =
+            values.as_chunks::<GROUP_LEN>().0.iter().zip(lines).zip(&mut row.group_sums[block]);
+        for ((values, codes), sum) in groups {
+            *sum = encode(values, inverse, codes) as i16;
         }
-        row.scales[block] = finite(1.0 / inverse);
-        for (g, sum) in row.group_sums[block].iter_mut().enumerate() {
-            let first = g * GROUP_LEN;
-            let codes = &lines[first / LINE].0[first % LINE..first % LINE + GROUP_LEN];
-            *sum = codes.iter().map(|code| i16::from(*code)).sum();
-        }
+        row.scales[block] = if peak.is_nan() { peak } else { finite(1.0 / inverse) };
     }
 }
 
+/// Rounds half to even; gives the sum of the codes. Codes lie in -127..=127 because `inverse` came from the peak.
+#[inline(always)]
+fn encode<const N: usize>(values: &[f32; N], inverse: f32, codes: &mut [i8; N]) -> i32 {
+    let mut sum = 0;
+    for (code, value) in codes.iter_mut().zip(values) {
+        *code = (value * inverse).round_ties_even().clamp(-TOP, TOP) as i8;
+        sum += i32::from(*code);
+    }
+    sum
+}
+
+/// The largest magnitude; NaN if there is one. Compares bit patterns, which order alike and need no NaN rules.
+#[inline(always)]
+fn magnitude(values: &[f32]) -> f32 {
+    f32::from_bits(values.iter().map(|value| value.to_bits() & 0x7fff_ffff).fold(0, u32::max))
+}
+
 /// 0 for a block of zeros, or of values too small for their inverse.
+#[inline(always)]
 fn finite(inverse: f32) -> f32 {
     if inverse.is_finite() { inverse } else { 0.0 }
 }
@@ -140,7 +172,8 @@ impl Row {
 }
 
 fn dot_small(blocks: &[SmallBlock], activations: &Activations, column: usize) -> f32 {
-    let (lines, scales, sums) = (activations.lines(column), activations.scales(column), activations.sums(column));
+    let (lines, scales, sums) =
+        (activations.lines(column), activations.scales(column), activations.sums(column));
     let mut total = 0.0;
     for (b, block) in blocks.iter().enumerate() {
         let first = b % (LINE / SMALL) * SMALL;
@@ -163,7 +196,8 @@ fn dot_large(blocks: &[KBlock], activations: &Activations, column: usize) -> f32
             let first = g * GROUP_LEN;
             let other = &lines[b][first / LINE].0[first % LINE..first % LINE + GROUP_LEN];
             products += i32::from(block.group_scales[g]) * integer_dot(codes, other);
-            mins += i32::from(block.group_mins[g]) * i32::from(activations.group_sums(column)[b][g]);
+            mins +=
+                i32::from(block.group_mins[g]) * i32::from(activations.group_sums(column)[b][g]);
         }
         let scale = activations.scales(column)[b];
         total += block.scale * scale * products as f32 - block.min * scale * mins as f32;

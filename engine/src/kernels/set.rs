@@ -40,7 +40,13 @@ impl<'a> WeightRows<'a> {
 pub(super) trait KernelSet {
     fn name(&self) -> &'static str;
     fn quantize(&self, source: &[f32], row: ActivationRow<'_>);
-    fn multiply(&self, weights: WeightRows<'_>, activations: &Activations, first: usize, outputs: &mut [&mut [f32]]);
+    fn multiply(
+        &self,
+        weights: WeightRows<'_>,
+        activations: &Activations,
+        first: usize,
+        outputs: &mut [&mut [f32]],
+    );
     fn dot(&self, a: &[f32], b: &[f32]) -> f32;
     fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32;
     fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]);

@@ -26,13 +26,19 @@ pub fn matmul(kernels: &Kernels, weight: &Matrix<'_>, input: &[f32], output: &mu
 }
 
 /// As [`matmul`], with activations that were prepared for this weight format by [`Kernels::activations`].
-pub fn matmul_prepared(kernels: &Kernels, weight: &Matrix<'_>, activations: &Activations, output: &mut [f32]) {
+pub fn matmul_prepared(
+    kernels: &Kernels,
+    weight: &Matrix<'_>,
+    activations: &Activations,
+    output: &mut [f32],
+) {
     let count = activations.rows().min(output.len() / weight.rows());
     let output = &mut output[..count * weight.rows()];
     let threads = rayon::current_num_threads();
     let multiply_adds = count.saturating_mul(weight.rows()).saturating_mul(weight.cols());
     let mut tasks = split(weight, output, task_rows(weight.rows(), threads, multiply_adds));
-    let run = |task: &mut Task<'_, '_>| kernels.multiply(task.weights, activations, 0, &mut task.outputs);
+    let run =
+        |task: &mut Task<'_, '_>| kernels.multiply(task.weights, activations, 0, &mut task.outputs);
     if tasks.len() < 2 {
         tasks.iter_mut().for_each(run);
     } else {
@@ -53,7 +59,11 @@ fn task_rows(rows: usize, threads: usize, multiply_adds: usize) -> usize {
     rows.div_ceil(threads * TASKS_PER_THREAD).next_multiple_of(ROWS_STEP).min(MAX_TASK_ROWS)
 }
 
-fn split<'w, 'o>(weight: &Matrix<'w>, output: &'o mut [f32], task_rows: usize) -> Vec<Task<'w, 'o>> {
+fn split<'w, 'o>(
+    weight: &Matrix<'w>,
+    output: &'o mut [f32],
+    task_rows: usize,
+) -> Vec<Task<'w, 'o>> {
     let mut tasks: Vec<Task<'w, 'o>> =
         weight.row_chunks(task_rows).map(|weights| Task { weights, outputs: Vec::new() }).collect();
     for row in output.chunks_exact_mut(weight.rows()) {

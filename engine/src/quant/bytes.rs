@@ -20,14 +20,22 @@ pub(super) fn half_bytes(scale: f32) -> Option<[u8; 2]> {
 }
 
 /// Decodes value by value.
-pub(super) fn each<const N: usize>(bytes: &[u8], weights: &mut [f32], decode: impl Fn(&[u8; N]) -> f32) {
+pub(super) fn each<const N: usize>(
+    bytes: &[u8],
+    weights: &mut [f32],
+    decode: impl Fn(&[u8; N]) -> f32,
+) {
     for (bits, weight) in bytes.as_chunks().0.iter().zip(weights) {
         *weight = decode(bits);
     }
 }
 
 /// Encodes value by value.
-pub(super) fn fill<const N: usize>(weights: &[f32], bytes: &mut [u8], encode: impl Fn(f32) -> [u8; N]) {
+pub(super) fn fill<const N: usize>(
+    weights: &[f32],
+    bytes: &mut [u8],
+    encode: impl Fn(f32) -> [u8; N],
+) {
     for (weight, bits) in weights.iter().zip(bytes.as_chunks_mut().0) {
         *bits = encode(*weight);
     }

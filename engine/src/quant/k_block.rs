@@ -25,7 +25,11 @@ pub struct KBlock {
 impl KBlock {
     /// Writes the 256 weights, with the rounding order of ggml.
     pub fn dequantize(&self, weights: &mut [f32; LEN]) {
-        let groups = weights.as_chunks_mut::<GROUP_LEN>().0.iter_mut().zip(self.codes.as_chunks::<GROUP_LEN>().0);
+        let groups = weights
+            .as_chunks_mut::<GROUP_LEN>()
+            .0
+            .iter_mut()
+            .zip(self.codes.as_chunks::<GROUP_LEN>().0);
         for (g, (weights, codes)) in groups.enumerate() {
             let scale = self.scale * f32::from(self.group_scales[g]);
             let min = self.min * f32::from(self.group_mins[g]);

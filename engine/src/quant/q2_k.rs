@@ -42,8 +42,10 @@ pub(super) fn pack_two_bits(codes: &[u8; LEN]) -> [u8; 64] {
 pub(super) fn quantize(weights: &[f32; LEN]) -> Option<[u8; BYTES]> {
     let groups = weights.as_chunks::<GROUP_LEN>().0;
     let fits: [fit::Affine; GROUPS] = std::array::from_fn(|g| fit::affine(&groups[g], TOP_CODE));
-    let d = fit::as_half(fits.iter().map(|fit| fit.scale).fold(0.0, f32::max) / f32::from(TOP_SCALE));
-    let dmin = fit::as_half(fits.iter().map(|fit| fit.min).fold(0.0, f32::max) / f32::from(TOP_SCALE));
+    let d =
+        fit::as_half(fits.iter().map(|fit| fit.scale).fold(0.0, f32::max) / f32::from(TOP_SCALE));
+    let dmin =
+        fit::as_half(fits.iter().map(|fit| fit.min).fold(0.0, f32::max) / f32::from(TOP_SCALE));
     let scales = fits.map(|fit| fit::code(fit.scale, d, 0, TOP_SCALE));
     let mins = fits.map(|fit| fit::code(fit.min, dmin, 0, TOP_SCALE));
     let codes = std::array::from_fn(|i| {

@@ -49,7 +49,8 @@ pub(super) fn quantize(weights: &[f32; LEN]) -> Option<[u8; BYTES]> {
     let scales = fits.map(|scale| fit::code(scale, d, -HALF_SCALE, HALF_SCALE - 1));
     let codes: [u8; LEN] = std::array::from_fn(|i| {
         let scale = d * f32::from(scales[i / GROUP_LEN]);
-        (fit::code(weights[i], scale, -(HALF_CODE as i8), HALF_CODE as i8 - 1) + HALF_CODE as i8) as u8
+        (fit::code(weights[i], scale, -(HALF_CODE as i8), HALF_CODE as i8 - 1) + HALF_CODE as i8)
+            as u8
     });
     let mut block = [0; BYTES];
     for (byte, high) in block[..32].iter_mut().enumerate() {

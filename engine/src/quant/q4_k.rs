@@ -50,8 +50,10 @@ pub(super) struct Fitted {
 pub(super) fn fit(weights: &[f32; LEN], top: u8) -> Option<Fitted> {
     let groups = weights.as_chunks::<GROUP_LEN>().0;
     let fits: [fit::Affine; GROUPS] = std::array::from_fn(|g| fit::affine(&groups[g], top));
-    let d = fit::as_half(fits.iter().map(|fit| fit.scale).fold(0.0, f32::max) / f32::from(TOP_SCALE));
-    let dmin = fit::as_half(fits.iter().map(|fit| fit.min).fold(0.0, f32::max) / f32::from(TOP_SCALE));
+    let d =
+        fit::as_half(fits.iter().map(|fit| fit.scale).fold(0.0, f32::max) / f32::from(TOP_SCALE));
+    let dmin =
+        fit::as_half(fits.iter().map(|fit| fit.min).fold(0.0, f32::max) / f32::from(TOP_SCALE));
     let scales = fits.map(|fit| fit::code(fit.scale, d, 0, TOP_SCALE));
     let mins = fits.map(|fit| fit::code(fit.min, dmin, 0, TOP_SCALE));
     let codes = std::array::from_fn(|i| {
@@ -62,7 +64,10 @@ pub(super) fn fit(weights: &[f32; LEN], top: u8) -> Option<Fitted> {
     let mut header = [0; 16];
     header[..2].copy_from_slice(&half_bytes(d)?);
     header[2..4].copy_from_slice(&half_bytes(dmin)?);
-    header[4..].copy_from_slice(&k_scales::pack(&scales.map(|scale| scale as u8), &mins.map(|min| min as u8)));
+    header[4..].copy_from_slice(&k_scales::pack(
+        &scales.map(|scale| scale as u8),
+        &mins.map(|min| min as u8),
+    ));
     Some(Fitted { header, codes })
 }
 

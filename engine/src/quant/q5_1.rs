@@ -7,7 +7,9 @@
 //! | 4..8 | fifth bits: bit i of the little-endian u32 belongs to code i |
 //! | 8..24 | low 4 bits: byte i holds code i (low) and code i + 16 (high) |
 use super::bytes::{at, half_at, half_bytes};
-use super::small_block::{LEN, SmallBlock, inverse, nibbles, pack_nibbles, range, split_fifth_bit, with_fifth_bit};
+use super::small_block::{
+    LEN, SmallBlock, inverse, nibbles, pack_nibbles, range, split_fifth_bit, with_fifth_bit,
+};
 
 const BYTES: usize = 24;
 

@@ -10,7 +10,11 @@ use super::small_block::{LEN, SmallBlock, inverse, signed_peak};
 const BYTES: usize = 34;
 
 pub(super) fn unpack(block: &[u8; BYTES]) -> SmallBlock {
-    SmallBlock { scale: half_at(block, 0), min: None, codes: at::<LEN>(block, 2).map(|code| code as i8) }
+    SmallBlock {
+        scale: half_at(block, 0),
+        min: None,
+        codes: at::<LEN>(block, 2).map(|code| code as i8),
+    }
 }
 
 /// Rounds halves away from zero, as ggml's reference does (its SIMD code for activations rounds them to even).

@@ -11,7 +11,11 @@ use super::small_block::{LEN, SmallBlock, inverse, signed_peak};
 const BYTES: usize = 36;
 
 pub(super) fn unpack(block: &[u8; BYTES]) -> SmallBlock {
-    SmallBlock { scale: half_at(block, 0), min: None, codes: at::<LEN>(block, 4).map(|code| code as i8) }
+    SmallBlock {
+        scale: half_at(block, 0),
+        min: None,
+        codes: at::<LEN>(block, 4).map(|code| code as i8),
+    }
 }
 
 pub(super) fn quantize(weights: &[f32; LEN]) -> Option<[u8; BYTES]> {

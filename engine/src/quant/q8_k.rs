@@ -31,7 +31,9 @@ pub(super) fn quantize(weights: &[f32; LEN]) -> Option<[u8; BYTES]> {
     let mut block = [0; BYTES];
     block[..4].copy_from_slice(&(1.0 / inverse).to_le_bytes());
     block[4..260].copy_from_slice(&codes.map(|code| code as u8));
-    for (sum, group) in block[260..].as_chunks_mut().0.iter_mut().zip(codes.as_chunks::<GROUP_LEN>().0) {
+    for (sum, group) in
+        block[260..].as_chunks_mut().0.iter_mut().zip(codes.as_chunks::<GROUP_LEN>().0)
+    {
         *sum = group.iter().map(|code| i16::from(*code)).sum::<i16>().to_le_bytes();
     }
     Some(block)

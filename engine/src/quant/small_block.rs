@@ -51,12 +51,16 @@ pub(super) fn split_fifth_bit(codes: &[u8; LEN]) -> ([u8; 4], [u8; LEN]) {
 
 /// The weight of the largest magnitude, with its sign; the first of equals.
 pub(super) fn signed_peak(weights: &[f32; LEN]) -> f32 {
-    weights.iter().fold(0.0, |peak: f32, weight| if weight.abs() > peak.abs() { *weight } else { peak })
+    weights
+        .iter()
+        .fold(0.0, |peak: f32, weight| if weight.abs() > peak.abs() { *weight } else { peak })
 }
 
 /// Smallest and largest weight.
 pub(super) fn range(weights: &[f32; LEN]) -> (f32, f32) {
-    weights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), weight| (low.min(*weight), high.max(*weight)))
+    weights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), weight| {
+        (low.min(*weight), high.max(*weight))
+    })
 }
 
 /// `1 / scale`, and 0 for a block of zeros.

@@ -77,8 +77,14 @@ impl MappedModel {
         // to the file the bytes would change under us, and should it cut the file short, reading the lost pages
         // would end this process with SIGBUS; the store therefore never changes a file that has its final name.
         let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
-        let gguf = Gguf::parse(&bytes).map_err(|source| OpenError::Gguf { path: path.to_owned(), source })?;
-        let index = gguf.tensors.iter().enumerate().map(|(place, tensor)| (tensor.name.clone(), place)).collect();
+        let gguf = Gguf::parse(&bytes)
+            .map_err(|source| OpenError::Gguf { path: path.to_owned(), source })?;
+        let index = gguf
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(place, tensor)| (tensor.name.clone(), place))
+            .collect();
         Ok(Self { gguf, index, bytes })
     }
 

@@ -40,7 +40,12 @@ impl<'a> Matrix<'a> {
     ///
     /// # Errors
     /// [`MatrixError`] when they are not, when a size is zero, or when the format is one of activations.
-    pub fn new(format: BlockFormat, rows: usize, cols: usize, bytes: &'a [u8]) -> Result<Self, MatrixError> {
+    pub fn new(
+        format: BlockFormat,
+        rows: usize,
+        cols: usize,
+        bytes: &'a [u8],
+    ) -> Result<Self, MatrixError> {
         let name = format.name();
         if matches!(format, BlockFormat::Q8_1 | BlockFormat::Q8_K) {
             return Err(MatrixError::NotForWeights { format: name });

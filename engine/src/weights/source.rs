@@ -7,7 +7,9 @@ use crate::quant::{QuantError, dequantize_row};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum WeightError {
     /// No tensor of that name.
-    #[error("the model file lacks tensor \"{tensor}\"; convert the model again with a current converter")]
+    #[error(
+        "the model file lacks tensor \"{tensor}\"; convert the model again with a current converter"
+    )]
     Missing {
         /// The name.
         tensor: String,
@@ -52,7 +54,8 @@ pub trait Weights {
     /// # Errors
     /// [`WeightError`] names the tensor, the shape needed and the shape found.
     fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix<'_>, WeightError> {
-        let (info, bytes) = self.tensor(name).ok_or_else(|| WeightError::Missing { tensor: name.to_owned() })?;
+        let (info, bytes) =
+            self.tensor(name).ok_or_else(|| WeightError::Missing { tensor: name.to_owned() })?;
         check_shape(info, &[cols as u64, rows as u64])?;
         Matrix::new(info.format, rows, cols, bytes)
             .map_err(|reason| WeightError::Unusable { tensor: name.to_owned(), reason })
@@ -63,7 +66,8 @@ pub trait Weights {
     /// # Errors
     /// [`WeightError`] names the tensor, the shape needed and the shape found.
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, WeightError> {
-        let (info, bytes) = self.tensor(name).ok_or_else(|| WeightError::Missing { tensor: name.to_owned() })?;
+        let (info, bytes) =
+            self.tensor(name).ok_or_else(|| WeightError::Missing { tensor: name.to_owned() })?;
         check_shape(info, &[len as u64])?;
         let mut vector = vec![0.0; len];
         dequantize_row(info.format, bytes, &mut vector)
