@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The `realm` binary's library: the server, model files, manifests and the command line.
+#![forbid(unsafe_code)]
+
+pub mod admission;
+pub mod api;
+pub mod artifact;
+pub mod config;
+pub mod digest;
+pub mod health;
+pub mod metrics;
+pub mod scheduler;
+pub mod server;
+pub mod state;
+pub mod store;
+pub mod telemetry;
+pub mod tenant;

@@ -1,0 +1,182 @@
+//! `POST /v1/chat/completions`: the request, read field by field.
+
+use realm_engine::chat_template::ChatMessage;
+use serde_json::Value;
+
+use crate::api::{
+    error::ApiError,
+    fields::{self, Fields},
+    generation::Generation,
+};
+
+/// Messages of a conversation, at most.
+const MAX_MESSAGES: usize = 4096;
+/// Parts of a message, at most.
+const MAX_PARTS: usize = 1024;
+/// Alternatives that `top_logprobs` may ask for, at most.
+const MAX_TOP_LOGPROBS: i64 = 20;
+/// Fields of OpenAI's API that are refused.
+const UNSUPPORTED: [&str; 12] = [
+    "tools",
+    "functions",
+    "function_call",
+    "parallel_tool_calls",
+    "audio",
+    "prediction",
+    "reasoning_effort",
+    "verbosity",
+    "web_search_options",
+    "moderation",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+];
+
+/// A chat request as the client meant it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// Name of the model.
+    pub model: String,
+    /// The conversation; at least one message.
+    pub messages: Vec<ChatMessage>,
+    /// How to generate.
+    pub generation: Generation,
+    /// Alternatives to report for each token; `None` reports no probabilities.
+    pub top_logprobs: Option<usize>,
+}
+
+impl ChatRequest {
+    /// Reads the body. `seed` is used when the client names none.
+    pub fn parse(mut fields: Fields, seed: u64) -> Result<Self, ApiError> {
+        let model = fields.required_string("model")?;
+        let messages = messages(&mut fields)?;
+        let generation = Generation::parse(&mut fields, seed)?;
+        let top_logprobs = logprobs(&mut fields)?;
+        fields.unsupported(&UNSUPPORTED)?;
+        neutral_values(&mut fields)?;
+        fields.finish()?;
+        Ok(Self { model, messages, generation, top_logprobs })
+    }
+}
+
+fn messages(fields: &mut Fields) -> Result<Vec<ChatMessage>, ApiError> {
+    let Some(list) = fields.array("messages", MAX_MESSAGES)? else {
+        return Err(fields::missing("messages"));
+    };
+    if list.is_empty() {
+        return Err(ApiError::invalid(
+            "messages",
+            "invalid_value",
+            "`messages` is empty; send at least one message",
+        ));
+    }
+    list.into_iter()
+        .enumerate()
+        .map(|(index, value)| message(&format!("messages[{index}]"), value))
+        .collect()
+}
+
+fn message(path: &str, value: Value) -> Result<ChatMessage, ApiError> {
+    let mut fields = Fields::at(path, value)?;
+    let role = role(&fields.path("role"), fields.required_string("role")?)?;
+    let content = content(&mut fields)?;
+    // What OpenAI's clients send back of an earlier answer is empty; anything else would have to be honoured.
+    fields.unsupported(&[
+        "name",
+        "tool_calls",
+        "function_call",
+        "audio",
+        "refusal",
+        "annotations",
+        "tool_call_id",
+    ])?;
+    fields.finish()?;
+    Ok(ChatMessage { role, content })
+}
+
+/// `developer` is OpenAI's newer name of `system`; templates know the older one.
+fn role(path: &str, role: String) -> Result<String, ApiError> {
+    match role.as_str() {
+        "system" | "user" | "assistant" => Ok(role),
+        "developer" => Ok("system".to_owned()),
+        other => Err(fields::unsupported_value(
+            path,
+            &format!("{other:?}"),
+            "system, developer, user and assistant",
+        )),
+    }
+}
+
+/// A string, or parts of type `text`, which are joined by line breaks.
+fn content(fields: &mut Fields) -> Result<String, ApiError> {
+    let path = fields.path("content");
+    match fields.required("content")? {
+        Value::String(text) => Ok(text),
+        Value::Array(parts) if parts.len() > MAX_PARTS => {
+            Err(fields::too_many(&path, parts.len(), MAX_PARTS))
+        }
+        Value::Array(parts) => {
+            let parts = parts.into_iter().enumerate();
+            let texts = parts.map(|(index, part)| text_part(&format!("{path}[{index}]"), part));
+            Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+        }
+        other => Err(fields::wrong_type(&path, "a string or a list of parts", &other)),
+    }
+}
+
+fn text_part(path: &str, part: Value) -> Result<String, ApiError> {
+    let mut fields = Fields::at(path, part)?;
+    let kind = fields.required_string("type")?;
+    if kind != "text" {
+        return Err(fields::unsupported_value(
+            &fields.path("type"),
+            &format!("{kind:?}"),
+            "only \"text\"",
+        ));
+    }
+    let text = fields.required_string("text")?;
+    fields.finish()?;
+    Ok(text)
+}
+
+fn logprobs(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
+    let wanted = fields.boolean("logprobs")?.unwrap_or(false);
+    let top = fields.integer("top_logprobs", 0..=MAX_TOP_LOGPROBS)?;
+    match (wanted, top) {
+        (false, Some(_)) => {
+            let message = "`top_logprobs` is only allowed when `logprobs` is true";
+            Err(ApiError::invalid("top_logprobs", "invalid_value", message))
+        }
+        (false, None) => Ok(None),
+        (true, top) => Ok(Some(top.unwrap_or(0) as usize)),
+    }
+}
+
+/// Fields of which one value is what this server does anyway; others are refused.
+fn neutral_values(fields: &mut Fields) -> Result<(), ApiError> {
+    if let Some(mut format) = fields.object("response_format")? {
+        let kind = format.required_string("type")?;
+        if kind != "text" {
+            let path = format.path("type");
+            return Err(fields::unsupported_value(&path, &format!("{kind:?}"), "only \"text\""));
+        }
+        format.finish()?;
+    }
+    only(fields, "modalities", &[serde_json::json!(["text"])])?;
+    only(fields, "tool_choice", &["none".into()])?;
+    only(fields, "service_tier", &["auto".into(), "default".into()])
+}
+
+fn only(fields: &mut Fields, name: &str, neutral: &[Value]) -> Result<(), ApiError> {
+    match fields.take(name) {
+        Some(value) if !neutral.contains(&value) => {
+            let supported: Vec<String> = neutral.iter().map(Value::to_string).collect();
+            let path = fields.path(name);
+            Err(fields::unsupported_value(
+                &path,
+                &value.to_string(),
+                &format!("only {}", supported.join(" and ")),
+            ))
+        }
+        _ => Ok(()),
+    }
+}

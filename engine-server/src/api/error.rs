@@ -1,0 +1,208 @@
+//! The one place where errors become HTTP: `{"error":{"message","type","param","code"}}` with the status that fits.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{
+    admission::Refusal,
+    scheduler::event::{Failure, SubmitError},
+};
+
+/// What a client should wait after 429.
+const RETRY_OVERLOADED: Duration = Duration::from_secs(2);
+/// What a client should wait after 503.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
+
+/// Kind of an error, as OpenAI's clients know them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    /// The request is wrong.
+    InvalidRequestError,
+    /// The key may not do this.
+    PermissionError,
+    /// Too much at once.
+    RateLimitError,
+    /// The server is wrong, or not there.
+    ServerError,
+}
+
+/// An error as the client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+    retry_after: Option<Duration>,
+    close: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ErrorBody {
+    message: String,
+    #[serde(rename = "type")]
+    kind: ErrorType,
+    param: Option<String>,
+    code: &'static str,
+}
+
+/// The JSON object around an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorDocument<'a> {
+    error: &'a ErrorBody,
+}
+
+impl ApiError {
+    /// 400 for a field; `param` is its path.
+    pub fn invalid(
+        param: impl Into<String>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorType::InvalidRequestError, code, message)
+            .param(param)
+    }
+
+    /// 400 for the body as a whole.
+    pub fn malformed(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorType::InvalidRequestError, code, message)
+    }
+
+    /// A status of its own, for a wrong request.
+    pub fn refused(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, ErrorType::InvalidRequestError, code, message)
+    }
+
+    /// 404 for a model; names those that there are.
+    pub fn unknown_model<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.collect();
+        let message = format!(
+            "the model `{model}` does not exist here; this server has: {}",
+            known.join(", ")
+        );
+        Self::refused(StatusCode::NOT_FOUND, "model_not_found", message).param("model")
+    }
+
+    /// 500; the cause belongs in the log.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorType::ServerError,
+            "internal_error",
+            message,
+        )
+    }
+
+    /// 503 with Retry-After.
+    pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        let mut error =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorType::ServerError, code, message);
+        error.retry_after = Some(RETRY_UNAVAILABLE);
+        error
+    }
+
+    /// Names the field.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.body.param = Some(param.into());
+        self
+    }
+
+    /// Asks the client to use another connection.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The error's document, for an event on a stream.
+    pub fn document(&self) -> ErrorDocument<'_> {
+        ErrorDocument { error: &self.body }
+    }
+
+    fn new(
+        status: StatusCode,
+        kind: ErrorType,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        let body = ErrorBody { message: message.into(), kind, param: None, code };
+        Self { status, body, retry_after: None, close: false }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (status, kind) = match refusal {
+            Refusal::Suspended => (StatusCode::FORBIDDEN, ErrorType::PermissionError),
+            _ => (StatusCode::UNAUTHORIZED, ErrorType::InvalidRequestError),
+        };
+        Self::new(status, kind, refusal.reason(), refusal.to_string())
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        let message = error.to_string();
+        match error {
+            SubmitError::Full(_) => {
+                let message = format!("overloaded: {message}; try again later");
+                let mut error = Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    ErrorType::RateLimitError,
+                    "overloaded",
+                    message,
+                );
+                error.retry_after = Some(RETRY_OVERLOADED);
+                error
+            }
+            SubmitError::Sampling(error) => {
+                Self::invalid(error.parameter, "invalid_value", message)
+            }
+            SubmitError::EmptyPrompt => Self::invalid("prompt", "invalid_value", message),
+            SubmitError::Ended => {
+                Self::unavailable("stopping", "the server is stopping; try again").closing()
+            }
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            Failure::Engine => Self::internal(message),
+            Failure::Stopping => Self::unavailable("stopping", message).closing(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.document())).into_response();
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,230 @@
+//! The answers on the wire, as OpenAI's clients read them.
+
+use serde::Serialize;
+
+use crate::scheduler::event::{Alternative, FinishReason, TokenLogprob};
+
+/// Token counts of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Tokens of the prompts.
+    pub prompt_tokens: usize,
+    /// Tokens of all answers, each with the one that ended it.
+    pub completion_tokens: usize,
+    /// Both.
+    pub total_tokens: usize,
+}
+
+impl Usage {
+    /// Adds up.
+    pub fn new(prompt_tokens: usize, completion_tokens: usize) -> Self {
+        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    }
+}
+
+/// What all documents of one answer share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Head {
+    /// Identity of the answer.
+    pub id: String,
+    /// Kind of the document.
+    pub object: &'static str,
+    /// When the answer began, in seconds since 1970.
+    pub created: u64,
+    /// Served name of the model.
+    pub model: String,
+    /// Identifies the model file and the server: same fingerprint and seed, same answer.
+    pub system_fingerprint: String,
+}
+
+/// A whole answer, or one event of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Document<'a, C> {
+    /// What all documents of the answer share.
+    #[serde(flatten)]
+    pub head: &'a Head,
+    /// The answers, or pieces of them.
+    pub choices: Vec<C>,
+    /// Token counts. On a stream that asked for them the field is there and null until the last event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Option<Usage>>,
+}
+
+/// An answer of a chat.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChatChoice {
+    /// Which answer.
+    pub index: usize,
+    /// The answer.
+    pub message: ChatMessage,
+    /// Probabilities, when asked for.
+    pub logprobs: Option<ChatLogprobs>,
+    /// Why it ended.
+    pub finish_reason: &'static str,
+}
+
+/// The assistant's message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChatMessage {
+    /// Always `assistant`.
+    pub role: &'static str,
+    /// The text.
+    pub content: String,
+    /// Always null.
+    pub refusal: Option<String>,
+}
+
+/// A piece of an answer of a chat.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChatChunkChoice {
+    /// Which answer.
+    pub index: usize,
+    /// What is new.
+    pub delta: ChatDelta,
+    /// Probabilities, when asked for.
+    pub logprobs: Option<ChatLogprobs>,
+    /// Why it ended, on its last piece.
+    pub finish_reason: Option<&'static str>,
+}
+
+/// What is new in a piece.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ChatDelta {
+    /// `assistant`, on the first piece.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// Text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// Probabilities of a chat.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChatLogprobs {
+    /// One entry per token.
+    pub content: Vec<ChatTokenLogprob>,
+    /// Always null.
+    pub refusal: Option<()>,
+}
+
+/// Probability of a token of a chat.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChatTokenLogprob {
+    /// The chosen token.
+    #[serde(flatten)]
+    pub chosen: ChatAlternative,
+    /// The most likely ones.
+    pub top_logprobs: Vec<ChatAlternative>,
+}
+
+/// A token and its probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChatAlternative {
+    /// Its text; bytes that are no whole character become U+FFFD.
+    pub token: String,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// An answer of a completion, or a piece of one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CompletionChoice {
+    /// Which answer.
+    pub index: usize,
+    /// The text.
+    pub text: String,
+    /// Probabilities, when asked for.
+    pub logprobs: Option<CompletionLogprobs>,
+    /// Why it ended; null before its last piece.
+    pub finish_reason: Option<&'static str>,
+}
+
+/// Probabilities of a completion: four lists, one entry per token.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct CompletionLogprobs {
+    /// Characters of the answer before the token.
+    pub text_offset: Vec<usize>,
+    /// Natural logarithm of its probability.
+    pub token_logprobs: Vec<f32>,
+    /// Its text.
+    pub tokens: Vec<String>,
+    /// The most likely tokens, and the chosen one.
+    pub top_logprobs: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// The list of models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelList {
+    /// Always `list`.
+    pub object: &'static str,
+    /// The models.
+    pub data: Vec<ModelDocument>,
+}
+
+/// A model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelDocument {
+    /// Name to ask for it.
+    pub id: String,
+    /// Always `model`.
+    pub object: &'static str,
+    /// When this server began, in seconds since 1970.
+    pub created: u64,
+    /// Always `realm`.
+    pub owned_by: &'static str,
+}
+
+/// The reason's name on the wire.
+pub fn finish_reason(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+    }
+}
+
+impl ChatLogprobs {
+    /// From the tokens of a text.
+    pub fn new(tokens: &[TokenLogprob]) -> Self {
+        let entry = |token: &TokenLogprob| ChatTokenLogprob {
+            chosen: chat_alternative(&token.chosen),
+            top_logprobs: token.top.iter().map(chat_alternative).collect(),
+        };
+        Self { content: tokens.iter().map(entry).collect(), refusal: None }
+    }
+}
+
+impl CompletionLogprobs {
+    /// From the tokens of a text.
+    pub fn new(tokens: &[TokenLogprob]) -> Self {
+        let mut lists = Self::default();
+        for token in tokens {
+            lists.text_offset.push(token.text_offset);
+            lists.token_logprobs.push(finite(token.chosen.logprob));
+            lists.tokens.push(text(&token.chosen));
+            let entries = token.top.iter().chain([&token.chosen]);
+            lists
+                .top_logprobs
+                .push(entries.map(|entry| (text(entry), finite(entry.logprob).into())).collect());
+        }
+        lists
+    }
+}
+
+fn chat_alternative(alternative: &Alternative) -> ChatAlternative {
+    ChatAlternative {
+        token: text(alternative),
+        logprob: finite(alternative.logprob),
+        bytes: alternative.bytes.clone(),
+    }
+}
+
+fn text(alternative: &Alternative) -> String {
+    String::from_utf8_lossy(&alternative.bytes).into_owned()
+}
+
+/// JSON has no infinity; OpenAI writes -9999 for "impossible".
+fn finite(logprob: f32) -> f32 {
+    if logprob.is_finite() { logprob } else { -9999.0 }
+}

@@ -1,0 +1,183 @@
+//! From a request to sequences: the chat template, tokens, and the checks that need the model. Computes; runs beside the
+//! async threads.
+
+use std::sync::Arc;
+
+use realm_engine::{
+    chat_template::ChatMessage,
+    engine::{Model, TokenId},
+    tokenizer::SpecialTokens,
+};
+
+use crate::{
+    api::{completion_request::Prompt, error::ApiError, generation::Generation},
+    scheduler::event::SequenceRequest,
+};
+
+/// Bytes of text that one token can stand for, at most, when a prompt is judged before it is tokenized.
+const MAX_BYTES_PER_TOKEN: usize = 1024;
+
+/// What a request wants from the model: its prompts and how to go on from each.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// Field that the prompts came from, for errors.
+    pub field: &'static str,
+    /// What to continue.
+    pub source: PromptSource,
+    /// How.
+    pub generation: Generation,
+    /// Alternatives to report for each token.
+    pub top_logprobs: Option<usize>,
+}
+
+/// Where prompts come from.
+#[derive(Debug)]
+pub(super) enum PromptSource {
+    /// A conversation, rendered by the model's template.
+    Chat(Vec<ChatMessage>),
+    /// Given as they are.
+    Prompts(Vec<Prompt>),
+}
+
+/// Bounds that a prompt must keep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Tokens that a sequence can hold.
+    pub context_length: usize,
+    /// Tokens of an answer whose request names no maximum, at most.
+    pub default_output_tokens: usize,
+}
+
+/// Sequences of a request: `choices` for each prompt, prompt by prompt.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The sequences, in order of their choice's index.
+    pub sequences: Vec<SequenceRequest>,
+    /// Tokens of all prompts, each counted once.
+    pub prompt_tokens: usize,
+}
+
+/// Renders, tokenizes and checks.
+pub(super) fn prepare(order: &Order, model: &Model, room: Room) -> Result<Prepared, ApiError> {
+    check_bias(&order.generation, model)?;
+    let prompts = match &order.source {
+        PromptSource::Chat(messages) => vec![chat_tokens(messages, model, room)?],
+        PromptSource::Prompts(prompts) => prompts
+            .iter()
+            .map(|prompt| prompt_tokens(prompt, model, room))
+            .collect::<Result<_, _>>()?,
+    };
+    let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0 };
+    for prompt in prompts {
+        check_length(order.field, prompt.len(), room)?;
+        prepared.prompt_tokens += prompt.len();
+        let left = room.context_length - prompt.len();
+        let max_tokens =
+            order.generation.max_tokens.unwrap_or(room.default_output_tokens).min(left);
+        let prompt: Arc<[TokenId]> = prompt.into();
+        for choice in 0..order.generation.choices {
+            prepared.sequences.push(sequence(order, Arc::clone(&prompt), max_tokens, choice));
+        }
+    }
+    Ok(prepared)
+}
+
+/// The choices of one prompt differ by their seed.
+fn sequence(
+    order: &Order,
+    prompt: Arc<[TokenId]>,
+    max_tokens: usize,
+    choice: usize,
+) -> SequenceRequest {
+    let mut sampling = order.generation.sampling.clone();
+    sampling.seed = sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
+    SequenceRequest {
+        prompt,
+        max_tokens,
+        sampling,
+        stop: order.generation.stop.clone(),
+        top_logprobs: order.top_logprobs,
+    }
+}
+
+fn chat_tokens(
+    messages: &[ChatMessage],
+    model: &Model,
+    room: Room,
+) -> Result<Vec<TokenId>, ApiError> {
+    let Some(template) = model.chat_template() else {
+        let message = "the model's file has no chat template; use /v1/completions";
+        return Err(ApiError::malformed("no_chat_template", message));
+    };
+    let bytes = messages.iter().map(|message| message.content.len()).sum();
+    check_bytes("messages", bytes, room)?;
+    let text = template
+        .render(messages, true)
+        .map_err(|error| ApiError::invalid("messages", "template_error", error.to_string()))?;
+    // The template writes its own special tokens, the beginning of the sequence included.
+    Ok(model.tokenizer().encode(&text, SpecialTokens::Parse))
+}
+
+fn prompt_tokens(prompt: &Prompt, model: &Model, room: Room) -> Result<Vec<TokenId>, ApiError> {
+    let tokenizer = model.tokenizer();
+    match prompt {
+        Prompt::Tokens(tokens) => {
+            let vocabulary = model.info().vocab_size;
+            match tokens.iter().find(|token| **token as usize >= vocabulary) {
+                Some(token) => Err(outside_vocabulary("prompt", *token, vocabulary)),
+                None => Ok(tokens.clone()),
+            }
+        }
+        Prompt::Text(text) => {
+            check_bytes("prompt", text.len(), room)?;
+            let bos = tokenizer.bos().filter(|_| tokenizer.add_bos());
+            Ok(bos.into_iter().chain(tokenizer.encode(text, SpecialTokens::Parse)).collect())
+        }
+    }
+}
+
+fn check_bias(generation: &Generation, model: &Model) -> Result<(), ApiError> {
+    let vocabulary = model.info().vocab_size;
+    match generation.sampling.logit_bias.iter().find(|(token, _)| *token as usize >= vocabulary) {
+        Some((token, _)) => Err(outside_vocabulary("logit_bias", *token, vocabulary)),
+        None => Ok(()),
+    }
+}
+
+fn outside_vocabulary(param: &str, token: TokenId, vocabulary: usize) -> ApiError {
+    let message =
+        format!("`{param}` has the token {token}; the model's tokens are 0 to {}", vocabulary - 1);
+    ApiError::invalid(param, "invalid_value", message)
+}
+
+fn check_length(field: &str, tokens: usize, room: Room) -> Result<(), ApiError> {
+    if tokens == 0 {
+        let message =
+            format!("`{field}` is empty; the model needs at least one token to go on from");
+        return Err(ApiError::invalid(field, "invalid_value", message));
+    }
+    if tokens >= room.context_length {
+        Err(too_long(field, &tokens.to_string(), room))
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses what cannot fit whatever its tokens are, without the work of finding them.
+fn check_bytes(field: &str, bytes: usize, room: Room) -> Result<(), ApiError> {
+    let least = bytes / MAX_BYTES_PER_TOKEN;
+    if least >= room.context_length {
+        Err(too_long(field, &format!("more than {least}"), room))
+    } else {
+        Ok(())
+    }
+}
+
+fn too_long(field: &str, tokens: &str, room: Room) -> ApiError {
+    let message = format!(
+        "the prompt has {tokens} tokens and the answer needs at least one more, but the context holds {}; \
+         shorten the prompt",
+        room.context_length
+    );
+    ApiError::invalid(field, "context_length_exceeded", message)
+}

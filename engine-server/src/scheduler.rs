@@ -1,0 +1,152 @@
+//! The scheduler: one thread that owns the engine and runs the sequences of all requests together, a step at a time.
+//!
+//! Continuous batching: a sequence joins at the next step and leaves at the step that ends it. The thread waits for new
+//! work only when it has none, and never for a client, a disk or a network: each sequence has a channel with room for all
+//! its events. A receiver that is dropped ends its sequence at the next step and frees its KV slot.
+//! A panic inside a step fails the sequences in flight; the engine is made anew, at most [`MAX_ENGINE_REBUILDS`] times,
+//! after which the scheduler ends and the process must be replaced.
+
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use realm_engine::engine::{EngineError, MAX_STEP_TOKENS, Model};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    metrics::{Metrics, TenantLabels},
+    scheduler::{
+        event::{Event, SequenceRequest, SubmitError},
+        queue::QueueBounds,
+        runner::{Runner, RunnerParts},
+        seam::EngineFactory,
+        sequence::Sequence,
+        work::{Inbox, Waiting},
+    },
+    tenant::Tenant,
+};
+
+pub mod batch;
+pub mod event;
+pub mod queue;
+mod runner;
+pub mod seam;
+mod sequence;
+pub mod stop;
+mod work;
+
+pub use runner::MAX_ENGINE_REBUILDS;
+
+/// How a scheduler runs.
+#[derive(Debug, Clone)]
+pub struct SchedulerOptions {
+    /// Sequences in the running batch.
+    pub parallel: usize,
+    /// Tokens per step.
+    pub batch_tokens: usize,
+    /// Bounds of the queue before the batch.
+    pub queue: QueueBounds,
+    /// Metric label `model`.
+    pub model_label: String,
+}
+
+/// A scheduler cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine refused its options.
+    #[error("cannot start the engine: {0}")]
+    Engine(#[from] EngineError),
+    /// No thread.
+    #[error("cannot start the scheduler thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// The way to a running scheduler. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    inbox: Arc<Inbox>,
+    metrics: Metrics,
+    model_label: String,
+}
+
+/// The events of one sequence; dropping it cancels the sequence.
+pub type EventReceiver = mpsc::Receiver<Event>;
+
+impl Scheduler {
+    /// Makes the engine and starts the thread.
+    pub fn start(
+        options: SchedulerOptions,
+        model: Arc<Model>,
+        mut factory: EngineFactory,
+        metrics: Metrics,
+    ) -> Result<(Self, JoinHandle<()>), StartError> {
+        let engine = factory()?;
+        let inbox = Arc::new(Inbox::new(options.queue));
+        let scheduler =
+            Self { inbox: Arc::clone(&inbox), metrics: metrics.clone(), model_label: options.model_label.clone() };
+        let runner = Runner::new(RunnerParts {
+            parallel: options.parallel.clamp(1, MAX_STEP_TOKENS - 1),
+            batch_tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
+            model_label: options.model_label,
+            model,
+            engine,
+            factory,
+            inbox,
+            metrics,
+        });
+        let thread = thread::Builder::new().name("realm-scheduler".into()).spawn(move || runner.run())?;
+        Ok((scheduler, thread))
+    }
+
+    /// Puts all sequences in the queue, or none.
+    pub fn submit(
+        &self,
+        tenant: &Arc<Tenant>,
+        requests: Vec<SequenceRequest>,
+    ) -> Result<Vec<EventReceiver>, SubmitError> {
+        let labels = TenantLabels { tenant: tenant.label.clone(), model: self.model_label.clone() };
+        let mut waiting = Vec::with_capacity(requests.len());
+        let mut receivers = Vec::with_capacity(requests.len());
+        for request in requests {
+            if request.prompt.is_empty() {
+                return Err(SubmitError::EmptyPrompt);
+            }
+            let (sequence, receiver) = Sequence::new(request)?;
+            waiting.push(Waiting {
+                sequence,
+                tenant: tenant.id.clone(),
+                labels: labels.clone(),
+                since: Instant::now(),
+            });
+            receivers.push(receiver);
+        }
+        let count = waiting.len();
+        let depth = self.metrics.queue_depth.get_or_create_owned(&labels);
+        // Counted before the thread can take them out again.
+        depth.inc_by(count as i64);
+        let pushed = self.inbox.push(&tenant.id, waiting);
+        if pushed.is_err() {
+            depth.dec_by(count as i64);
+        }
+        pushed.map(|()| receivers)
+    }
+
+    /// Ends everything: sequences that run or wait fail with [`event::Failure::Stopping`] at the next step.
+    pub fn stop(&self) {
+        self.inbox.stop();
+    }
+
+    /// Cancelled when the thread has ended, by [`Self::stop`] or because the engine failed too often.
+    pub fn ended(&self) -> &CancellationToken {
+        self.inbox.ended()
+    }
+
+    /// Sequences that wait.
+    pub fn waiting(&self) -> usize {
+        self.inbox.len()
+    }
+}

@@ -1,0 +1,113 @@
+//! What goes into the scheduler and what comes out: a sequence to run, and its events.
+
+use std::sync::Arc;
+
+use realm_engine::{
+    engine::TokenId,
+    sampler::{SamplerError, SamplerParams},
+};
+
+use crate::scheduler::queue::QueueFull;
+
+/// A sequence to run: a prompt in tokens and how to go on from it.
+#[derive(Debug, Clone)]
+pub struct SequenceRequest {
+    /// Tokens of the prompt; at least one.
+    pub prompt: Arc<[TokenId]>,
+    /// Tokens to produce at most; at least one.
+    pub max_tokens: usize,
+    /// How tokens are chosen.
+    pub sampling: SamplerParams,
+    /// The text ends before the first of these.
+    pub stop: Vec<String>,
+    /// Alternatives to report for each token; `None` reports no probabilities.
+    pub top_logprobs: Option<usize>,
+}
+
+/// What a running sequence says. `Finished` or `Failed` is the last one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// More text.
+    Output(Output),
+    /// The sequence ended as it should.
+    Finished(Finish),
+    /// The sequence was ended from outside.
+    Failed(Failure),
+}
+
+/// A piece of text and the tokens behind it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Output {
+    /// Whole characters, no part of a stop string.
+    pub text: String,
+    /// Tokens produced since the last event.
+    pub tokens: usize,
+    /// One entry per token of the text, when asked for.
+    pub logprobs: Vec<TokenLogprob>,
+}
+
+/// The probability of a token and of its alternatives, before any sampling parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprob {
+    /// The chosen token.
+    pub chosen: Alternative,
+    /// Characters of the sequence's text before the token.
+    pub text_offset: usize,
+    /// The most likely tokens, most likely first.
+    pub top: Vec<Alternative>,
+}
+
+/// A token with its natural-log probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    /// Raw bytes of the token; not always whole characters.
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+}
+
+/// How a sequence ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// Why.
+    pub reason: FinishReason,
+    /// All tokens that were produced, the one that ended it included.
+    pub completion_tokens: usize,
+}
+
+/// Why a sequence ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it, or a stop string was found.
+    Stop,
+    /// `max_tokens` or the context is used up.
+    Length,
+}
+
+/// Why a sequence was ended from outside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The engine failed; the cause is in the log.
+    #[error("the engine failed while it computed this answer; send the request again")]
+    Engine,
+    /// The server stops.
+    #[error("the server is stopping and its drain time is over; send the request again")]
+    Stopping,
+}
+
+/// Why a sequence is not taken.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SubmitError {
+    /// The queue is full.
+    #[error(transparent)]
+    Full(#[from] QueueFull),
+    /// A sampling parameter is out of range.
+    #[error(transparent)]
+    Sampling(#[from] SamplerError),
+    /// There is nothing to continue.
+    #[error("the prompt has no tokens; at least one is needed")]
+    EmptyPrompt,
+    /// The scheduler has ended.
+    #[error("the scheduler has ended")]
+    Ended,
+}

@@ -1,0 +1,280 @@
+//! The scheduler thread's loop: take what waits, compose a step, run it, hand out what it gave.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use realm_engine::engine::{EngineError, LogitsWanted, Model, SequenceId, StepItem};
+
+use crate::{
+    metrics::{Component, Metrics, ModelLabels, Phase, PhaseLabels, TenantLabels, observe_seconds},
+    scheduler::{
+        batch::{Candidate, Need, Share, compose},
+        event::Failure,
+        seam::{EngineFactory, StepEngine},
+        sequence::Sequence,
+        work::{Inbox, Order, Waiting},
+    },
+    tenant::TenantId,
+};
+
+/// Panics inside steps after which the engine is made anew; one more ends the scheduler.
+pub const MAX_ENGINE_REBUILDS: usize = 3;
+
+/// What a runner is made of.
+pub(super) struct RunnerParts {
+    pub(super) parallel: usize,
+    pub(super) batch_tokens: usize,
+    pub(super) model_label: String,
+    pub(super) model: Arc<Model>,
+    pub(super) engine: Box<dyn StepEngine>,
+    pub(super) factory: EngineFactory,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) metrics: Metrics,
+}
+
+pub(super) struct Runner {
+    parts: RunnerParts,
+    running: Vec<Running>,
+    /// Steps so far; who is served first moves on with it.
+    turn: usize,
+    rebuilds: usize,
+}
+
+/// A sequence that has a KV slot.
+struct Running {
+    id: SequenceId,
+    sequence: Sequence,
+    tenant: TenantId,
+    labels: TenantLabels,
+}
+
+/// The thread must end.
+struct Broken;
+
+impl Runner {
+    pub(super) fn new(parts: RunnerParts) -> Self {
+        Self { parts, running: Vec::new(), turn: 0, rebuilds: 0 }
+    }
+
+    /// Runs until it is told to stop or the engine fails too often.
+    pub(super) fn run(mut self) {
+        while self.parts.inbox.await_order(!self.running.is_empty()) == Order::Work {
+            self.drop_abandoned();
+            self.admit();
+            if !self.running.is_empty() && self.guarded_step().is_err() {
+                break;
+            }
+        }
+    }
+
+    fn drop_abandoned(&mut self) {
+        for index in (0..self.running.len()).rev() {
+            if self.running[index].sequence.is_abandoned() {
+                drop(self.release(index));
+            }
+        }
+    }
+
+    fn admit(&mut self) {
+        let places = self.parts.parallel.saturating_sub(self.running.len());
+        let (admitted, abandoned) = self.parts.inbox.take(places);
+        for waiting in &abandoned {
+            self.parts.metrics.queue_depth.get_or_create(&waiting.labels).dec();
+        }
+        for waiting in admitted {
+            self.begin(waiting);
+        }
+    }
+
+    fn begin(&mut self, waiting: Waiting) {
+        let Waiting { sequence, tenant, labels, since } = waiting;
+        let metrics = &self.parts.metrics;
+        metrics.queue_depth.get_or_create(&labels).dec();
+        match self.parts.engine.new_sequence() {
+            Ok(id) => {
+                metrics.requests_running.get_or_create(&labels).inc();
+                observe_seconds(&metrics.queue_wait, &labels, since.elapsed());
+                self.running.push(Running { id, sequence, tenant, labels });
+            }
+            Err(error) => {
+                tracing::error!(%error, "the engine has no KV slot for a sequence that the scheduler has a place for");
+                sequence.fail(Failure::Engine);
+            }
+        }
+    }
+
+    /// One step; what goes wrong in it ends the sequences in flight and nothing else.
+    fn guarded_step(&mut self) -> Result<(), Broken> {
+        match catch_unwind(AssertUnwindSafe(|| self.step())) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a step of the engine failed");
+                self.fail_running(&Failure::Engine);
+                Ok(())
+            }
+            Err(panic) => {
+                tracing::error!(
+                    panic = panic_text(panic.as_ref()),
+                    "a step of the engine panicked"
+                );
+                self.parts.metrics.panic_caught(Component::engine);
+                self.abandon_engine()
+            }
+        }
+    }
+
+    /// Fails what runs without touching the engine, whose state is unknown, and makes a new one.
+    fn abandon_engine(&mut self) -> Result<(), Broken> {
+        for running in self.running.drain(..) {
+            self.parts.metrics.requests_running.get_or_create(&running.labels).dec();
+            running.sequence.fail(Failure::Engine);
+        }
+        if self.rebuilds == MAX_ENGINE_REBUILDS {
+            tracing::error!("the engine panicked {} times; giving up", MAX_ENGINE_REBUILDS + 1);
+            return Err(Broken);
+        }
+        self.rebuilds += 1;
+        match (self.parts.factory)() {
+            Ok(engine) => {
+                self.parts.engine = engine;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot make a new engine after a panic");
+                Err(Broken)
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), EngineError> {
+        let started = Instant::now();
+        let shares = self.compose();
+        let context = self.parts.engine.context_length();
+        let rooms: Vec<usize> =
+            shares.iter().map(|share| self.room_after(*share, context)).collect();
+        let items: Vec<StepItem<'_>> =
+            shares.iter().map(|share| item(&self.running[share.index], *share)).collect();
+        let phase = PhaseCount::of(&self.running, &shares);
+        let logits = self.parts.engine.step(&items)?;
+        let mut over = Vec::new();
+        for (place, (share, room)) in shares.iter().zip(rooms).enumerate() {
+            let sequence = &mut self.running[share.index].sequence;
+            sequence.advance(share.tokens);
+            let row = logits.item(place);
+            if !row.is_empty() && sequence.choose(row, self.parts.model.tokenizer(), room) {
+                over.push(share.index);
+            }
+        }
+        self.turn = self.turn.wrapping_add(1);
+        self.observe(phase, started.elapsed(), context);
+        for index in over.into_iter().rev() {
+            drop(self.release(index));
+        }
+        Ok(())
+    }
+
+    fn compose(&self) -> Vec<Share> {
+        let candidates: Vec<Candidate<&TenantId>> = self
+            .running
+            .iter()
+            .map(|running| Candidate { tenant: &running.tenant, need: running.sequence.need() })
+            .collect();
+        compose(&candidates, self.parts.batch_tokens, self.turn)
+    }
+
+    /// Tokens that the sequence can still take after its share.
+    fn room_after(&self, share: Share, context: usize) -> usize {
+        let held = self.parts.engine.sequence_len(self.running[share.index].id);
+        context.saturating_sub(held + share.tokens)
+    }
+
+    fn release(&mut self, index: usize) -> Running {
+        let running = self.running.remove(index);
+        self.parts.engine.free_sequence(running.id);
+        self.parts.metrics.requests_running.get_or_create(&running.labels).dec();
+        self.observe_kv(self.parts.engine.context_length());
+        running
+    }
+
+    fn fail_running(&mut self, failure: &Failure) {
+        for index in (0..self.running.len()).rev() {
+            self.release(index).sequence.fail(failure.clone());
+        }
+    }
+
+    fn observe(&self, phase: PhaseCount, took: Duration, context: usize) {
+        let metrics = &self.parts.metrics;
+        let labels = |phase| PhaseLabels { model: self.parts.model_label.clone(), phase };
+        for (phase, tokens) in [(Phase::prefill, phase.prefill), (Phase::decode, phase.decode)] {
+            if tokens > 0 {
+                metrics.batch_tokens.get_or_create(&labels(phase)).observe(tokens as f64);
+            }
+        }
+        observe_seconds(&metrics.engine_step, &labels(phase.name()), took);
+        self.observe_kv(context);
+    }
+
+    fn observe_kv(&self, context: usize) {
+        let held: usize =
+            self.running.iter().map(|running| self.parts.engine.sequence_len(running.id)).sum();
+        let whole = (context * self.parts.parallel).max(1);
+        let labels = ModelLabels { model: self.parts.model_label.clone() };
+        self.parts.metrics.kv_cache_usage.get_or_create(&labels).set(held as f64 / whole as f64);
+    }
+}
+
+impl Drop for Runner {
+    /// However the thread ends, nobody is left waiting.
+    fn drop(&mut self) {
+        for waiting in self.parts.inbox.close() {
+            self.parts.metrics.queue_depth.get_or_create(&waiting.labels).dec();
+            waiting.sequence.fail(Failure::Stopping);
+        }
+        for running in self.running.drain(..) {
+            self.parts.metrics.requests_running.get_or_create(&running.labels).dec();
+            running.sequence.fail(Failure::Stopping);
+        }
+    }
+}
+
+/// Tokens of a step by what they are for.
+#[derive(Clone, Copy)]
+struct PhaseCount {
+    prefill: usize,
+    decode: usize,
+}
+
+impl PhaseCount {
+    fn of(running: &[Running], shares: &[Share]) -> Self {
+        let mut count = Self { prefill: 0, decode: 0 };
+        for share in shares {
+            match running[share.index].sequence.need() {
+                Need::Prefill(_) => count.prefill += share.tokens,
+                Need::Decode => count.decode += share.tokens,
+            }
+        }
+        count
+    }
+
+    fn name(self) -> Phase {
+        match (self.prefill, self.decode) {
+            (0, _) => Phase::decode,
+            (_, 0) => Phase::prefill,
+            _ => Phase::mixed,
+        }
+    }
+}
+
+fn item(running: &Running, share: Share) -> StepItem<'_> {
+    let (tokens, last) = running.sequence.next_tokens(share.tokens);
+    let logits = if last { LogitsWanted::Last } else { LogitsWanted::None };
+    StepItem { sequence: running.id, tokens, logits }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,244 @@
+//! One running sequence: where its prompt stands, what it has produced, and when it ends. Knows no engine and no thread:
+//! a row of logits goes in, events go out through its channel.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use realm_engine::{
+    engine::TokenId,
+    sampler::{Sampler, SamplerError, log_probabilities, log_probability},
+    tokenizer::{StreamDecoder, Tokenizer},
+};
+use tokio::sync::mpsc;
+
+use crate::scheduler::{
+    batch::Need,
+    event::{
+        Alternative, Event, Failure, Finish, FinishReason, Output, SequenceRequest, TokenLogprob,
+    },
+    stop::{Filtered, StopFilter},
+};
+
+/// Events beside one for each token: what was held back at the end, and the last one.
+const EXTRA_EVENTS: usize = 3;
+/// Tokens that a sequence can produce at most, whatever was asked for; bounds its channel.
+const MAX_OUTPUT_TOKENS: usize = 1 << 20;
+
+/// A sequence from its admission to its last event.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    prompt: Arc<[TokenId]>,
+    /// Prompt tokens in the KV cache.
+    prefilled: usize,
+    /// The token that is not in the KV cache yet.
+    last: Option<TokenId>,
+    sampler: Sampler,
+    text: Text,
+    produced: usize,
+    /// Tokens that no event has reported yet.
+    unreported: usize,
+    max_tokens: usize,
+    top_logprobs: Option<usize>,
+    events: mpsc::Sender<Event>,
+}
+
+/// The text side of a sequence: characters, stop strings, and the probabilities that wait for their text.
+#[derive(Debug)]
+struct Text {
+    decoder: StreamDecoder,
+    filter: StopFilter,
+    /// Bytes and characters decoded so far, shown or held back.
+    bytes: usize,
+    chars: usize,
+    /// Probabilities whose text is not shown yet, with the place of their text in bytes.
+    waiting: VecDeque<(usize, TokenLogprob)>,
+}
+
+impl Sequence {
+    /// A sequence that has not begun, and where its events arrive. The channel holds all the events that it can ever
+    /// have, so a slow reader never stalls a step.
+    pub(super) fn new(
+        request: SequenceRequest,
+    ) -> Result<(Self, mpsc::Receiver<Event>), SamplerError> {
+        let max_tokens = request.max_tokens.clamp(1, MAX_OUTPUT_TOKENS);
+        let (events, receiver) = mpsc::channel(max_tokens + EXTRA_EVENTS);
+        let sequence = Self {
+            prompt: request.prompt,
+            prefilled: 0,
+            last: None,
+            sampler: Sampler::new(request.sampling)?,
+            text: Text::new(request.stop),
+            produced: 0,
+            unreported: 0,
+            max_tokens,
+            top_logprobs: request.top_logprobs,
+            events,
+        };
+        Ok((sequence, receiver))
+    }
+
+    /// What it needs in the next step.
+    pub(super) fn need(&self) -> Need {
+        match self.prompt.len() - self.prefilled {
+            0 => Need::Decode,
+            left => Need::Prefill(left),
+        }
+    }
+
+    /// The tokens that a share of `count` stands for, and whether logits are wanted after them.
+    pub(super) fn next_tokens(&self, count: usize) -> (&[TokenId], bool) {
+        if self.prefilled < self.prompt.len() {
+            let end = (self.prefilled + count).min(self.prompt.len());
+            (&self.prompt[self.prefilled..end], end == self.prompt.len())
+        } else {
+            (self.last.as_slice(), true)
+        }
+    }
+
+    /// Notes that a share of `count` tokens is in the KV cache.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.prefilled = (self.prefilled + count).min(self.prompt.len());
+    }
+
+    /// Chooses the next token from a row of logits and says what follows. `true` when the sequence is over.
+    pub(super) fn choose(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> bool {
+        let token = self.sampler.sample(logits);
+        self.sampler.accept(token);
+        self.last = Some(token);
+        self.produced += 1;
+        self.unreported += 1;
+        if tokenizer.is_end_of_generation(token) {
+            return self.finish(FinishReason::Stop);
+        }
+        if let Some(top) = self.top_logprobs {
+            self.text.wait(token_logprob(logits, token, top, tokenizer));
+        }
+        match self.text.push(token, tokenizer) {
+            Filtered::Stopped { text, end } => {
+                self.text.forget_after(end);
+                self.send_output(text);
+                return self.end(FinishReason::Stop);
+            }
+            Filtered::Text(text) => self.send_output(text),
+        }
+        if self.produced >= self.max_tokens || room == 0 {
+            self.finish(FinishReason::Length)
+        } else {
+            false
+        }
+    }
+
+    /// Whether nobody listens any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Sends the last event of a sequence that is ended from outside.
+    pub(super) fn fail(self, failure: Failure) {
+        self.send(Event::Failed(failure));
+    }
+
+    /// Shows what was held back, then ends.
+    fn finish(&mut self, reason: FinishReason) -> bool {
+        let rest = self.text.finish();
+        self.send_output(rest);
+        self.end(reason)
+    }
+
+    fn end(&mut self, reason: FinishReason) -> bool {
+        if self.unreported > 0 {
+            let output =
+                Output { tokens: std::mem::take(&mut self.unreported), ..Output::default() };
+            self.send(Event::Output(output));
+        }
+        self.send(Event::Finished(Finish { reason, completion_tokens: self.produced }));
+        true
+    }
+
+    fn send_output(&mut self, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        let logprobs = self.text.shown_logprobs();
+        let tokens = std::mem::take(&mut self.unreported);
+        self.send(Event::Output(Output { text, tokens, logprobs }));
+    }
+
+    /// The channel has room for every event; a closed one is noticed by [`Self::is_abandoned`] before the next step.
+    fn send(&self, event: Event) {
+        let _ = self.events.try_send(event);
+    }
+}
+
+impl Text {
+    fn new(stop: Vec<String>) -> Self {
+        Self {
+            decoder: StreamDecoder::new(),
+            filter: StopFilter::new(stop),
+            bytes: 0,
+            chars: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    fn push(&mut self, token: TokenId, tokenizer: &Tokenizer) -> Filtered {
+        // A control token that does not end the text (for example the start of a turn) is no text.
+        let text = if tokenizer.is_special(token) {
+            String::new()
+        } else {
+            self.decoder.push(tokenizer, token)
+        };
+        self.count(&text);
+        self.filter.push(&text)
+    }
+
+    /// Everything that is left; a stop string at the very end still hides its text.
+    fn finish(&mut self) -> String {
+        let tail = self.decoder.finish();
+        self.count(&tail);
+        match self.filter.push(&tail) {
+            Filtered::Stopped { text, end } => {
+                self.forget_after(end);
+                text
+            }
+            Filtered::Text(text) => text + &self.filter.finish(),
+        }
+    }
+
+    fn wait(&mut self, mut entry: TokenLogprob) {
+        entry.text_offset = self.chars;
+        self.waiting.push_back((self.bytes, entry));
+    }
+
+    /// Probabilities of the text that is shown by now.
+    fn shown_logprobs(&mut self) -> Vec<TokenLogprob> {
+        let shown = self.filter.emitted();
+        let count = self.waiting.iter().take_while(|(start, _)| *start < shown).count();
+        self.waiting.drain(..count).map(|(_, entry)| entry).collect()
+    }
+
+    fn forget_after(&mut self, end: usize) {
+        self.waiting.retain(|(start, _)| *start < end);
+    }
+
+    fn count(&mut self, text: &str) {
+        self.bytes += text.len();
+        self.chars += text.chars().count();
+    }
+}
+
+fn token_logprob(
+    logits: &[f32],
+    token: TokenId,
+    top: usize,
+    tokenizer: &Tokenizer,
+) -> TokenLogprob {
+    let alternative = |token: TokenId, logprob: f32| Alternative {
+        bytes: tokenizer.token_bytes(token).unwrap_or_default().to_vec(),
+        logprob,
+    };
+    let logprob = log_probability(logits, token).unwrap_or(f32::NEG_INFINITY);
+    let top = log_probabilities(logits, top);
+    let top =
+        top.into_iter().map(|entry| alternative(entry.token, entry.log_probability)).collect();
+    TokenLogprob { chosen: alternative(token, logprob), text_offset: 0, top }
+}

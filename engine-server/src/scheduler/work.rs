@@ -1,0 +1,109 @@
+//! Where requests hand sequences to the scheduler thread: the queue behind a lock, the wake-up, and the order to stop.
+
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    metrics::TenantLabels,
+    scheduler::{
+        event::SubmitError,
+        queue::{FairQueue, QueueBounds},
+        sequence::Sequence,
+    },
+    tenant::TenantId,
+};
+
+/// A sequence that waits for a KV slot.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) sequence: Sequence,
+    pub(super) tenant: TenantId,
+    pub(super) labels: TenantLabels,
+    pub(super) since: Instant,
+}
+
+/// What the thread should do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Work,
+    Stop,
+}
+
+#[derive(Debug)]
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    wake: Condvar,
+    ended: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: FairQueue<Waiting>,
+    stopping: bool,
+}
+
+impl Inbox {
+    pub(super) fn new(bounds: QueueBounds) -> Self {
+        let state = State { queue: FairQueue::new(bounds), stopping: false };
+        Self { state: Mutex::new(state), wake: Condvar::new(), ended: CancellationToken::new() }
+    }
+
+    pub(super) fn push(&self, tenant: &TenantId, waiting: Vec<Waiting>) -> Result<(), SubmitError> {
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(SubmitError::Ended);
+        }
+        state.queue.push_all(tenant, waiting)?;
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().stopping = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do; `busy` callers have something already.
+    pub(super) fn await_order(&self, busy: bool) -> Order {
+        let state = self.lock();
+        let idle = |state: &mut State| !busy && !state.stopping && state.queue.is_empty();
+        let state = self.wake.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        if state.stopping { Order::Stop } else { Order::Work }
+    }
+
+    /// Takes up to `places` sequences whose turn it is, and all that nobody listens to any more.
+    pub(super) fn take(&self, places: usize) -> (Vec<Waiting>, Vec<Waiting>) {
+        let mut state = self.lock();
+        let abandoned = state.queue.take_where(|waiting| waiting.sequence.is_abandoned());
+        let admitted = std::iter::from_fn(|| state.queue.pop()).take(places).collect();
+        (admitted, abandoned)
+    }
+
+    /// Closes the queue and returns what is left in it.
+    pub(super) fn close(&self) -> Vec<Waiting> {
+        let mut state = self.lock();
+        state.stopping = true;
+        let left = state.queue.take_where(|_| true);
+        drop(state);
+        self.ended.cancel();
+        left
+    }
+
+    pub(super) fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// The state is whole between any two statements that could panic, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
