@@ -16,6 +16,6 @@ mod suggest;
 
 pub use api_keys::{GeneratedKey, KeyFolder};
 pub use fault::{Fault, ManifestError};
-pub use files::{MAX_FILES, Text, read_all};
+pub use files::{MAX_FILES, Text, files_of, read_all};
 pub use resolve::{Served, resolve};
 pub use resources::{Located, Manifests, Place, Secret, parse};

@@ -43,7 +43,11 @@ fn group_quota(root: &Path, line: &str) -> Option<NonZeroUsize> {
 
 /// The smallest limit on the way from the group up to the mount: a child cannot use more than its parents allow.
 /// Inside a container the mount often is the group itself, so a path that does not exist there is skipped.
-fn smallest(mount: &Path, path: &str, read: fn(&Path) -> Option<NonZeroUsize>) -> Option<NonZeroUsize> {
+fn smallest(
+    mount: &Path,
+    path: &str,
+    read: fn(&Path) -> Option<NonZeroUsize>,
+) -> Option<NonZeroUsize> {
     let relative: PathBuf = Path::new(path).components().skip(1).collect();
     relative.ancestors().filter_map(|folder| read(&mount.join(folder))).min()
 }
@@ -111,9 +115,14 @@ mod tests {
     fn version_1() {
         for folder in ["cpu,cpuacct", "cpu"] {
             let path = format!("sys/fs/cgroup/{folder}/docker/x");
-            let (quota, period) = (format!("{path}/cpu.cfs_quota_us"), format!("{path}/cpu.cfs_period_us"));
+            let (quota, period) =
+                (format!("{path}/cpu.cfs_quota_us"), format!("{path}/cpu.cfs_period_us"));
             let group = ("proc/self/cgroup", "5:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n");
-            assert_eq!(quota_of(&[group, (&quota, "250000\n"), (&period, "50000\n")]), Some(5), "{folder}");
+            assert_eq!(
+                quota_of(&[group, (&quota, "250000\n"), (&period, "50000\n")]),
+                Some(5),
+                "{folder}"
+            );
             assert_eq!(quota_of(&[group, (&quota, "-1\n"), (&period, "100000\n")]), None);
         }
     }

@@ -14,7 +14,7 @@ const MAGIC: [u8; 4] = *b"GGUF";
 const KNOWN_VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 
 /// Refuses a file that does not begin like a GGUF file of a known version.
-pub fn check(path: &Path, source: &Source) -> Result<(), FetchError> {
+pub(super) fn check(path: &Path, source: &Source) -> Result<(), FetchError> {
     let mut first = [0; 8];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
     let verdict = match read {

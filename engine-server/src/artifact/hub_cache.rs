@@ -18,7 +18,7 @@ use crate::{
 const MAX_REF_BYTES: u64 = 256;
 
 /// The path of `file` in the cache, if there is one.
-pub fn find(cache: &Path, file: &HuggingFaceFile) -> Option<PathBuf> {
+pub(super) fn find(cache: &Path, file: &HuggingFaceFile) -> Option<PathBuf> {
     let repository = cache.join(file.cache_folder());
     let commit = commit_of(&repository, file.revision());
     let revision = commit.as_deref().unwrap_or(file.revision());
@@ -30,7 +30,7 @@ pub fn find(cache: &Path, file: &HuggingFaceFile) -> Option<PathBuf> {
 
 /// Takes a proven copy into the store: by a hard link where the file system can, else by copying.
 /// `None`: the copy is not what was asked for.
-pub fn take(
+pub(super) fn take(
     found: &Path,
     store: &Store,
     expected: Option<&Digest>,

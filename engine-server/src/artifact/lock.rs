@@ -14,12 +14,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Holds the lock until dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     _file: File,
 }
 
 /// Waits until no other process or task holds the lock at `path`.
-pub async fn acquire(path: &Path, progress: &mut dyn Progress) -> Result<Lock, StoreError> {
+pub(super) async fn acquire(path: &Path, progress: &mut dyn Progress) -> Result<Lock, StoreError> {
     if let Some(folder) = path.parent() {
         create_folder(folder)?;
     }

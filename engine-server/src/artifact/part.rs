@@ -27,7 +27,7 @@ const MAX_ORIGIN_BYTES: u64 = 16 * 1024;
 /// Which version of which source the bytes of a part came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Origin {
+pub(super) struct Origin {
     /// The source as the user named it.
     pub source: String,
     /// The server's entity tag, if it gave one.
@@ -38,7 +38,7 @@ pub struct Origin {
 
 /// A growing file.
 #[derive(Debug)]
-pub struct Part {
+pub(super) struct Part {
     path: PathBuf,
     file: BufWriter<File>,
     hasher: Sha256,
@@ -48,7 +48,7 @@ pub struct Part {
 
 impl Part {
     /// Opens or creates the part at `path`; what is there already is hashed.
-    pub async fn open(path: &Path) -> Result<Self, FetchError> {
+    pub(super) async fn open(path: &Path) -> Result<Self, FetchError> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
         }
@@ -72,17 +72,17 @@ impl Part {
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
     /// Where the bytes came from, as far as that is known.
-    pub fn origin(&self) -> Option<&Origin> {
+    pub(super) fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 
     /// Throws all bytes away.
-    pub async fn restart(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn restart(&mut self) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("truncate", &self.path, error);
         self.file.flush().await.map_err(failed)?;
         self.file.get_mut().set_len(0).await.map_err(failed)?;
@@ -94,7 +94,7 @@ impl Part {
     }
 
     /// Notes where the bytes come from, before the first of them is written.
-    pub fn set_origin(&mut self, origin: Origin) -> Result<(), StoreError> {
+    pub(super) fn set_origin(&mut self, origin: Origin) -> Result<(), StoreError> {
         if self.origin.as_ref() == Some(&origin) {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl Part {
     }
 
     /// Adds bytes.
-    pub async fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.file
             .write_all(bytes)
             .await
@@ -118,12 +118,12 @@ impl Part {
     }
 
     /// Brings everything that was added to the file, so that a later process can resume behind it.
-    pub async fn flush(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
         self.file.flush().await.map_err(|error| StoreError::io("write", &self.path, error))
     }
 
     /// Makes the bytes durable and returns their digest.
-    pub async fn finish(mut self) -> Result<Digest, StoreError> {
+    pub(super) async fn finish(mut self) -> Result<Digest, StoreError> {
         self.flush().await?;
         let failed = |error| StoreError::io("write", &self.path, error);
         self.file.get_ref().sync_all().await.map_err(failed)?;
@@ -135,13 +135,13 @@ impl Part {
 }
 
 /// Removes a part and its note.
-pub fn remove(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     remove_if_there(path)?;
     forget_origin(path)
 }
 
 /// Removes the note beside a part.
-pub fn forget_origin(path: &Path) -> Result<(), StoreError> {
+pub(super) fn forget_origin(path: &Path) -> Result<(), StoreError> {
     remove_if_there(&origin_path(path))
 }
 

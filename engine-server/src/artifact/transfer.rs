@@ -21,7 +21,7 @@ const MAX_FILE_BYTES: u64 = 1 << 40;
 
 /// One source, ready to be fetched.
 #[derive(Debug)]
-pub struct Transfer<'a> {
+pub(super) struct Transfer<'a> {
     client: &'a Client,
     retry: &'a RetryPolicy,
     url: Url,
@@ -34,7 +34,7 @@ pub struct Transfer<'a> {
 
 impl<'a> Transfer<'a> {
     /// Builds the URL; only requests to the Hugging Face endpoint carry the token.
-    pub fn new(
+    pub(super) fn new(
         client: &'a Client,
         options: &'a FetchOptions,
         wanted: &'a Wanted,
@@ -55,7 +55,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Fills `part` until the source has no more bytes.
-    pub async fn run(
+    pub(super) async fn run(
         &self,
         part: &mut Part,
         progress: &mut dyn Progress,

@@ -37,7 +37,10 @@ pub struct GeneratedKey {
 
 impl std::fmt::Debug for GeneratedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GeneratedKey").field("tenant", &self.tenant).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("GeneratedKey")
+            .field("tenant", &self.tenant)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +51,11 @@ impl KeyFolder {
     }
 
     /// The key kept as `secret` of `namespace`, and whether it was made just now.
-    pub fn load_or_make(&self, namespace: &str, secret: &str) -> Result<(String, bool, PathBuf), ManifestError> {
+    pub fn load_or_make(
+        &self,
+        namespace: &str,
+        secret: &str,
+    ) -> Result<(String, bool, PathBuf), ManifestError> {
         let folder = self.root.join(namespace);
         let path = folder.join(secret);
         match read_key(&path) {

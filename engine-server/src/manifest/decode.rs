@@ -11,7 +11,7 @@ use super::{
 
 /// A field at fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldFault {
+pub(super) struct FieldFault {
     /// Line of the field.
     pub line: u64,
     /// Its path.
@@ -22,7 +22,10 @@ pub struct FieldFault {
 
 /// Decodes `node`, whose `apiVersion` and `kind` have been judged already. `schema` is the OpenAPI schema of the
 /// resource, where the names of known fields come from.
-pub fn decode<T: DeserializeOwned>(node: &Node, schema: &Value) -> Result<T, Vec<FieldFault>> {
+pub(super) fn decode<T: DeserializeOwned>(
+    node: &Node,
+    schema: &Value,
+) -> Result<T, Vec<FieldFault>> {
     let mut value = node.to_value();
     if let Value::Object(fields) = &mut value {
         fields.remove("apiVersion");
@@ -51,7 +54,12 @@ pub fn decode<T: DeserializeOwned>(node: &Node, schema: &Value) -> Result<T, Vec
 }
 
 /// Lists where fields are expected, which serde would read as the fields in order.
-fn lists_for_fields(node: &Node, schema: &Value, path: &mut Vec<Step>, faults: &mut Vec<FieldFault>) {
+fn lists_for_fields(
+    node: &Node,
+    schema: &Value,
+    path: &mut Vec<Step>,
+    faults: &mut Vec<FieldFault>,
+) {
     let below = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
     match &node.kind {
         Kind::List(_) if schema.get("properties").is_some() => faults.push(FieldFault {
@@ -78,7 +86,8 @@ fn lists_for_fields(node: &Node, schema: &Value, path: &mut Vec<Step>, faults: &
 }
 
 fn unknown_field(node: &Node, path: &[Step], schema: &Value) -> FieldFault {
-    let known = path.split_last().map(|(_, parent)| known_fields(schema, parent)).unwrap_or_default();
+    let known =
+        path.split_last().map(|(_, parent)| known_fields(schema, parent)).unwrap_or_default();
     let meant = match path.last() {
         Some(Step::Field(name)) => nearest(name, known.iter().map(String::as_str)),
         _ => None,
@@ -112,7 +121,9 @@ fn ignored_steps(path: &serde_ignored::Path<'_>) -> Vec<Step> {
         Path::Root => return Vec::new(),
         Path::Seq { parent, index } => (parent, Some(Step::Item(*index))),
         Path::Map { parent, key } => (parent, Some(Step::Field(key.clone()))),
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => (parent, None),
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => (parent, None),
     };
     let mut steps = ignored_steps(parent);
     steps.extend(step);

@@ -20,7 +20,7 @@ const MAX_ALIASES: usize = 100;
 const MAX_ALIAS_EVENTS: usize = 20_000;
 
 /// All documents of a file that are not empty.
-pub fn documents(text: &Text) -> Result<Vec<Node>, Fault> {
+pub(super) fn documents(text: &Text) -> Result<Vec<Node>, Fault> {
     let nodes: Vec<Node> = serde_saphyr::from_multiple_with_options(&text.content, options())
         .map_err(|error| Fault {
             file: text.name.clone(),
@@ -29,7 +29,10 @@ pub fn documents(text: &Text) -> Result<Vec<Node>, Fault> {
             field: String::new(),
             message: format!("not valid YAML: {}", plain_words(&error)),
         })?;
-    Ok(nodes.into_iter().filter(|node| node.kind != Kind::Scalar(serde_json::Value::Null)).collect())
+    Ok(nodes
+        .into_iter()
+        .filter(|node| node.kind != Kind::Scalar(serde_json::Value::Null))
+        .collect())
 }
 
 fn options() -> Options {

@@ -30,15 +30,18 @@ pub fn read_all(paths: &[PathBuf], stdin: &mut dyn Read) -> Result<Vec<Text>, Ma
     for path in paths {
         if path.as_os_str() == STDIN {
             texts.push(read(STDIN, stdin, path)?);
-        } else if path.is_dir() {
-            for file in manifests_in(path)? {
+        } else {
+            for file in files_of(path)? {
                 texts.push(read_file(&file)?);
             }
-        } else {
-            texts.push(read_file(path)?);
         }
     }
     Ok(texts)
+}
+
+/// The files that `path` names: itself, or those of the folder.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+    if path.is_dir() { manifests_in(path) } else { Ok(vec![path.to_owned()]) }
 }
 
 fn read_file(path: &Path) -> Result<Text, ManifestError> {
@@ -51,7 +54,8 @@ fn read(name: &str, reader: &mut dyn Read, path: &Path) -> Result<Text, Manifest
     let limited = &mut reader.take(MAX_FILE_BYTES + 1);
     limited.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        let reason = format!("it is larger than {MAX_FILE_BYTES} bytes, the limit of a manifest file");
+        let reason =
+            format!("it is larger than {MAX_FILE_BYTES} bytes, the limit of a manifest file");
         return Err(ManifestError::Read { path: path.to_owned(), reason });
     }
     let content = String::from_utf8(bytes).map_err(|error| {
@@ -73,7 +77,8 @@ fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let mut files = Vec::new();
     for entry in listing {
         let path = entry.map_err(|error| unreadable(folder, &error))?.path();
-        let fits = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
+        let fits =
+            path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
         if fits && path.is_file() {
             files.push(path);
         }

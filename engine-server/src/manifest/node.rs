@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// The field of this name.
     Field(String),
     /// The item at this place.
@@ -20,7 +20,7 @@ pub enum Step {
 
 /// A value and its line.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(super) struct Node {
     /// Line of the value's first character, counted from 1.
     pub line: u64,
     /// The value.
@@ -29,7 +29,7 @@ pub struct Node {
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Null, boolean, number or text.
     Scalar(Value),
     /// A list.
@@ -40,25 +40,26 @@ pub enum Kind {
 
 impl Node {
     /// The value without lines. Fields that are null are left out, as the API server does before it sets defaults.
-    pub fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         match &self.kind {
             Kind::Scalar(value) => value.clone(),
             Kind::List(items) => Value::Array(items.iter().map(Node::to_value).collect()),
             Kind::Fields(fields) => {
-                let given = fields.iter().filter(|(_, _, node)| node.kind != Kind::Scalar(Value::Null));
+                let given =
+                    fields.iter().filter(|(_, _, node)| node.kind != Kind::Scalar(Value::Null));
                 given.map(|(name, _, node)| (name.clone(), node.to_value())).collect()
             }
         }
     }
 
     /// The field of this name and the line of its name.
-    pub fn field(&self, name: &str) -> Option<(u64, &Node)> {
+    pub(super) fn field(&self, name: &str) -> Option<(u64, &Node)> {
         let Kind::Fields(fields) = &self.kind else { return None };
         fields.iter().find(|(field, ..)| field == name).map(|(_, line, node)| (*line, node))
     }
 
     /// The text of the field of this name.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         match &self.field(name)?.1.kind {
             Kind::Scalar(Value::String(text)) => Some(text),
             _ => None,
@@ -66,12 +67,14 @@ impl Node {
     }
 
     /// The line of what `path` names, or of the deepest part of it that exists.
-    pub fn line_of(&self, path: &[Step]) -> u64 {
+    pub(super) fn line_of(&self, path: &[Step]) -> u64 {
         let (mut node, mut line) = (self, self.line);
         for step in path {
             let next = match (step, &node.kind) {
                 (Step::Field(name), _) => node.field(name),
-                (Step::Item(index), Kind::List(items)) => items.get(*index).map(|item| (item.line, item)),
+                (Step::Item(index), Kind::List(items)) => {
+                    items.get(*index).map(|item| (item.line, item))
+                }
                 (Step::Item(_), _) => None,
             };
             let Some((next_line, next_node)) = next else { break };
@@ -82,19 +85,20 @@ impl Node {
 }
 
 /// `spec.apiKeys[0].name` as steps.
-pub fn parse_path(text: &str) -> Vec<Step> {
+pub(super) fn parse_path(text: &str) -> Vec<Step> {
     text.split('.')
         .flat_map(|part| {
             let (name, items) = part.split_once('[').unwrap_or((part, ""));
             let field = (!name.is_empty()).then(|| Step::Field(name.to_owned()));
-            let items = items.split(['[', ']']).filter_map(|index| index.parse().ok().map(Step::Item));
+            let items =
+                items.split(['[', ']']).filter_map(|index| index.parse().ok().map(Step::Item));
             field.into_iter().chain(items).collect::<Vec<_>>()
         })
         .collect()
 }
 
 /// Steps as `spec.apiKeys[0].name`.
-pub fn show_path(path: &[Step]) -> String {
+pub(super) fn show_path(path: &[Step]) -> String {
     path.iter().fold(String::new(), |mut text, step| {
         match step {
             Step::Field(name) if text.is_empty() => text.push_str(name),
@@ -140,8 +144,8 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
-        let number = serde_json::Number::from_f64(value)
-            .ok_or_else(|| E::custom("not a finite number"))?;
+        let number =
+            serde_json::Number::from_f64(value).ok_or_else(|| E::custom("not a finite number"))?;
         Ok(Kind::Scalar(Value::Number(number)))
     }
 

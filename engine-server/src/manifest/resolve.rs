@@ -3,7 +3,8 @@
 use realm_crds::{
     RealmModel, RealmTenant,
     resolve::{
-        DEFAULT_NAMESPACE, KeyHashes, KeyProblem, KeyRef, ResolveError, Resolved, hash_api_key, key_refs, namespace,
+        DEFAULT_NAMESPACE, KeyHashes, KeyProblem, KeyRef, ResolveError, Resolved, hash_api_key,
+        key_refs, namespace,
     },
 };
 
@@ -29,12 +30,18 @@ pub fn resolve(
     keys: Option<&KeyFolder>,
 ) -> Result<Served, ManifestError> {
     let model = choose(&manifests.models, wanted)?;
-    let tenants: Vec<RealmTenant> = manifests.tenants.iter().map(|tenant| tenant.value.clone()).collect();
+    let tenants: Vec<RealmTenant> =
+        manifests.tenants.iter().map(|tenant| tenant.value.clone()).collect();
     let (hashes, generated) = hash_keys(manifests, &model.value, &tenants, keys)?;
     let resolved = realm_crds::resolve::resolve(&model.value, &tenants, &hashes)
         .map_err(|error| not_resolved(model, &error))?;
-    let problems: Vec<_> = resolved.problems.iter().map(|problem| describe(manifests, model, problem)).collect();
-    if problems.is_empty() { Ok(Served { resolved, generated }) } else { Err(ManifestError::Faults(problems)) }
+    let problems: Vec<_> =
+        resolved.problems.iter().map(|problem| describe(manifests, model, problem)).collect();
+    if problems.is_empty() {
+        Ok(Served { resolved, generated })
+    } else {
+        Err(ManifestError::Faults(problems))
+    }
 }
 
 fn choose<'a>(
@@ -45,12 +52,16 @@ fn choose<'a>(
     match (models, wanted) {
         ([], _) => Err(ManifestError::NoModel { files: "the files".into() }),
         (_, Some(wanted)) => {
-            let fits = |model: &&Located<RealmModel>| name(&model.value) == wanted || model.value.served_name() == wanted;
+            let fits = |model: &&Located<RealmModel>| {
+                name(&model.value) == wanted || model.value.served_name() == wanted
+            };
             let unknown = || ManifestError::UnknownModel { wanted: wanted.into(), names: names() };
             models.iter().find(fits).ok_or_else(unknown)
         }
         ([model], None) => Ok(model),
-        (several, None) => Err(ManifestError::SeveralModels { count: several.len(), names: names() }),
+        (several, None) => {
+            Err(ManifestError::SeveralModels { count: several.len(), names: names() })
+        }
     }
 }
 
@@ -76,7 +87,8 @@ fn hash_keys(
     for tenant in tenants.iter().filter(|tenant| asks_for(tenant, &model_namespace, name(model))) {
         let tenant_name = tenant.metadata.name.as_deref().unwrap_or_default();
         for key in tenant.spec.api_keys.iter().filter(|key| key.generate) {
-            let place = KeyRef { namespace: model_namespace.clone(), secret: key.secret(tenant_name) };
+            let place =
+                KeyRef { namespace: model_namespace.clone(), secret: key.secret(tenant_name) };
             if hashes.contains_key(&place) {
                 continue;
             }
@@ -89,7 +101,12 @@ fn hash_keys(
             })?;
             hashes.insert(place, hash);
             if fresh {
-                generated.push(GeneratedKey { tenant: tenant_name.into(), name: key.name.clone(), key: text, path });
+                generated.push(GeneratedKey {
+                    tenant: tenant_name.into(),
+                    name: key.name.clone(),
+                    key: text,
+                    path,
+                });
             }
         }
     }
@@ -97,14 +114,17 @@ fn hash_keys(
 }
 
 fn asks_for(tenant: &RealmTenant, model_namespace: &str, model: &str) -> bool {
-    tenant.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE) == model_namespace && tenant.wants_model(model)
+    tenant.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE) == model_namespace
+        && tenant.wants_model(model)
 }
 
-fn hash_from_secret(manifests: &Manifests, place: &KeyRef) -> Result<Option<String>, ManifestError> {
-    let secret = manifests
-        .secrets
-        .iter()
-        .find(|secret| secret.value.namespace == place.namespace && secret.value.name == place.secret.name);
+fn hash_from_secret(
+    manifests: &Manifests,
+    place: &KeyRef,
+) -> Result<Option<String>, ManifestError> {
+    let secret = manifests.secrets.iter().find(|secret| {
+        secret.value.namespace == place.namespace && secret.value.name == place.secret.name
+    });
     let Some(secret) = secret else { return Ok(None) };
     let Some(bytes) = secret.value.data.get(&place.secret.key) else { return Ok(None) };
     hash_api_key(bytes).map(Some).map_err(|error| {
@@ -115,16 +135,24 @@ fn hash_from_secret(manifests: &Manifests, place: &KeyRef) -> Result<Option<Stri
 
 fn not_resolved(model: &Located<RealmModel>, error: &ResolveError) -> ManifestError {
     let faults = match error {
-        ResolveError::Invalid(invalid) => {
-            invalid.errors.iter().map(|error| model.place.fault(&error.field, error.message.clone())).collect()
+        ResolveError::Invalid(invalid) => invalid
+            .errors
+            .iter()
+            .map(|error| model.place.fault(&error.field, error.message.clone()))
+            .collect(),
+        ResolveError::Drain(bad) => {
+            vec![model.place.fault("spec.rollout.drainTimeout", bad.to_string())]
         }
-        ResolveError::Drain(bad) => vec![model.place.fault("spec.rollout.drainTimeout", bad.to_string())],
     };
     ManifestError::Faults(faults)
 }
 
 /// On a laptop nobody adds a Secret later: a key that cannot be used is a fault.
-fn describe(manifests: &Manifests, model: &Located<RealmModel>, problem: &KeyProblem) -> super::fault::Fault {
+fn describe(
+    manifests: &Manifests,
+    model: &Located<RealmModel>,
+    problem: &KeyProblem,
+) -> super::fault::Fault {
     let (tenant, key, message) = match problem {
         KeyProblem::Missing { tenant, key, place } => (
             tenant,
@@ -138,7 +166,10 @@ fn describe(manifests: &Manifests, model: &Located<RealmModel>, problem: &KeyPro
             (tenant, key, format!("tenant {holder} has the same API key; give each tenant its own"))
         }
     };
-    let located = manifests.tenants.iter().find(|located| located.value.metadata.name.as_deref() == Some(tenant));
+    let located = manifests
+        .tenants
+        .iter()
+        .find(|located| located.value.metadata.name.as_deref() == Some(tenant));
     let Some(located) = located else { return model.place.fault("", message) };
     let index = located.value.spec.api_keys.iter().position(|candidate| candidate.name == *key);
     located.place.fault(&format!("spec.apiKeys[{}]", index.unwrap_or_default()), message)

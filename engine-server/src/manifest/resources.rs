@@ -93,7 +93,10 @@ pub fn parse(texts: &[Text]) -> Result<Manifests, ManifestError> {
 impl Place {
     fn new(file: &str, node: Node) -> Self {
         let kind = node.text("kind").unwrap_or("resource without kind");
-        let name = node.field("metadata").and_then(|(_, metadata)| metadata.text("name")).unwrap_or("(no name)");
+        let name = node
+            .field("metadata")
+            .and_then(|(_, metadata)| metadata.text("name"))
+            .unwrap_or("(no name)");
         let resource = format!("{kind} {name} (document at line {})", node.line);
         Self { file: file.to_owned(), resource, node }
     }
@@ -147,7 +150,8 @@ impl Schemas {
         let [model, tenant] = realm_crds::crd::definitions()
             .map(|definitions| definitions.map(|(_, definition)| with_metadata(definition)))
             .unwrap_or_default();
-        let named = json!({ "properties": { "data": {}, "stringData": {}, "type": {}, "immutable": {} } });
+        let named =
+            json!({ "properties": { "data": {}, "stringData": {}, "type": {}, "immutable": {} } });
         Self { model, tenant, secret: add_metadata(named) }
     }
 }
@@ -168,19 +172,36 @@ fn add_metadata(mut schema: Value) -> Value {
 
 type Seen = BTreeMap<(String, String, String), String>;
 
-fn add(manifests: &mut Manifests, schemas: &Schemas, seen: &mut Seen, place: Place) -> Result<(), Vec<Fault>> {
+fn add(
+    manifests: &mut Manifests,
+    schemas: &Schemas,
+    seen: &mut Seen,
+    place: Place,
+) -> Result<(), Vec<Fault>> {
     let (version, kind) = type_of(&place).map_err(|fault| vec![fault])?;
     match (version.as_str(), kind.as_str()) {
         (version, MODEL) if version == own_version() => {
             let value: RealmModel = place.decode(&schemas.model)?;
             value.validate().map_err(|invalid| place.invalid(invalid))?;
-            unique(seen, &place, MODEL, value.metadata.namespace.as_deref(), value.metadata.name.as_deref())?;
+            unique(
+                seen,
+                &place,
+                MODEL,
+                value.metadata.namespace.as_deref(),
+                value.metadata.name.as_deref(),
+            )?;
             manifests.models.push(Located { value, place });
         }
         (version, TENANT) if version == own_version() => {
             let value: RealmTenant = place.decode(&schemas.tenant)?;
             value.validate().map_err(|invalid| place.invalid(invalid))?;
-            unique(seen, &place, TENANT, value.metadata.namespace.as_deref(), value.metadata.name.as_deref())?;
+            unique(
+                seen,
+                &place,
+                TENANT,
+                value.metadata.namespace.as_deref(),
+                value.metadata.name.as_deref(),
+            )?;
             manifests.tenants.push(Located { value, place });
         }
         ("v1", SECRET) => {
@@ -215,14 +236,24 @@ fn type_of(place: &Place) -> Result<(String, String), Fault> {
 
 /// A kind that is nearly ours is a mistake, not something to skip.
 fn refuse_near_miss(place: &Place, version: &str, kind: &str) -> Result<(), Vec<Fault>> {
-    let own_group = version.split('/').next().is_some_and(|group| nearest(group, [GROUP]).is_some());
+    let own_group =
+        version.split('/').next().is_some_and(|group| nearest(group, [GROUP]).is_some());
     if matches!(kind, MODEL | TENANT) {
-        return Err(vec![place.fault("apiVersion", format!("`{version}` is not known; {kind} is of {}", own_version()))]);
+        return Err(vec![place.fault(
+            "apiVersion",
+            format!("`{version}` is not known; {kind} is of {}", own_version()),
+        )]);
     }
     match nearest(kind, [MODEL, TENANT]) {
-        Some(meant) => Err(vec![place.fault("kind", format!("no such kind; did you mean `{meant}`?"))]),
-        None if own_group => Err(vec![place.fault("kind", format!("no such kind; {GROUP} has {MODEL} and {TENANT}"))]),
-        None if kind == "List" => Err(vec![place.fault("kind", "give the items of the List as documents of their own")]),
+        Some(meant) => {
+            Err(vec![place.fault("kind", format!("no such kind; did you mean `{meant}`?"))])
+        }
+        None if own_group => Err(vec![
+            place.fault("kind", format!("no such kind; {GROUP} has {MODEL} and {TENANT}")),
+        ]),
+        None if kind == "List" => {
+            Err(vec![place.fault("kind", "give the items of the List as documents of their own")])
+        }
         None => Ok(()),
     }
 }
@@ -238,7 +269,9 @@ fn unique(
     let key = (kind.to_owned(), namespace, name.unwrap_or_default().to_owned());
     let here = format!("{}:{}", place.file, place.node.line);
     match seen.insert(key, here) {
-        Some(first) => Err(vec![place.fault("metadata.name", format!("the same resource stands at {first} already"))]),
+        Some(first) => Err(vec![
+            place.fault("metadata.name", format!("the same resource stands at {first} already")),
+        ]),
         None => Ok(()),
     }
 }
@@ -277,11 +310,18 @@ fn secret(place: &Place, document: SecretDocument) -> Result<Secret, Vec<Fault>>
             Ok(bytes) => drop(data.insert(key, bytes)),
             Err(error) => faults.push(Fault {
                 line: place.node.line_of(&[Step::Field("data".into()), Step::Field(key.clone())]),
-                ..place.fault(&format!("data.{key}"), format!("not base64 ({error}); plain text belongs in stringData"))
+                ..place.fault(
+                    &format!("data.{key}"),
+                    format!("not base64 ({error}); plain text belongs in stringData"),
+                )
             }),
         }
     }
     data.extend(document.string_data.into_iter().map(|(key, text)| (key, text.into_bytes())));
     let namespace = document.metadata.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    if faults.is_empty() { Ok(Secret { namespace, name: document.metadata.name, data }) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(Secret { namespace, name: document.metadata.name, data })
+    } else {
+        Err(faults)
+    }
 }

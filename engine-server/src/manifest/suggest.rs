@@ -4,7 +4,10 @@
 const MAX_WORD_CHARS: usize = 64;
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant: a third of the letters may differ.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     if word.chars().count() > MAX_WORD_CHARS {
         return None;
     }
