@@ -10,7 +10,7 @@ use crate::{
 };
 
 const ROLLOUT_LIMIT: &str = "--timeout=180s";
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const MANIFESTS: &str = "tests/cluster/manifests";
 
 /// What the bundle of the Prometheus operator says, and what it shall say here.

@@ -118,11 +118,13 @@ fn authority(folder: &Path, name: &str, subject: &str) -> Result<()> {
 fn certificate(folder: &Path, leaf: &Leaf) -> Result<()> {
     key(folder, leaf.name)?;
     let file = |end: &str| format!("{}.{end}", leaf.name);
-    let mut extensions =
-        "keyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth,serverAuth\n".to_owned();
-    if !leaf.alternatives.is_empty() {
-        extensions.push_str(&format!("subjectAltName={}\n", leaf.alternatives));
-    }
+    let names = match leaf.alternatives.as_str() {
+        "" => String::new(),
+        names => format!("subjectAltName={names}\n"),
+    };
+    let extensions = format!(
+        "keyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth,serverAuth\n{names}"
+    );
     fs::write(folder.join(file("ext")), extensions).context("write certificate extensions")?;
     let request =
         ["req", "-new", "-key", &file("key"), "-subj", &leaf.subject, "-out", &file("csr")];

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// From the start of a program until it answers, on a machine that is busy with other things.
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";

@@ -13,7 +13,7 @@ use crate::{
     shell::{self, Progress},
 };
 
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_mins(3);
 /// The image of the container that holds a pod's namespaces.
 pub(crate) const PAUSE_IMAGE: &str = "realm.test/pause:1";
 

@@ -43,9 +43,12 @@ pub(crate) fn ensure(progress: &Progress) -> Result<()> {
 }
 
 fn missing() -> Vec<&'static str> {
-    let absent = |name: &str| match name.starts_with('/') {
-        true => !Path::new(name).is_file(),
-        false => shell::find_program(name).is_none(),
+    let absent = |name: &str| {
+        if name.starts_with('/') {
+            !Path::new(name).is_file()
+        } else {
+            shell::find_program(name).is_none()
+        }
     };
     NEEDED.iter().filter(|(name, _)| absent(name)).map(|(_, package)| *package).collect()
 }
