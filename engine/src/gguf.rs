@@ -125,7 +125,11 @@ fn alignment(metadata: &Metadata) -> Result<u64, GgufError> {
     }
 }
 
-fn read_tensors(reader: &mut Reader<'_>, count: u64, alignment: u64) -> Result<Vec<TensorInfo>, GgufError> {
+fn read_tensors(
+    reader: &mut Reader<'_>,
+    count: u64,
+    alignment: u64,
+) -> Result<Vec<TensorInfo>, GgufError> {
     let mut headers = Vec::new();
     let mut names = HashSet::new();
     for index in 0..count {

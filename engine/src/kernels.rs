@@ -72,9 +72,8 @@ impl Kernels {
         let set = match choice {
             KernelChoice::Auto => avx512().or_else(avx2).unwrap_or(Set::Scalar(Scalar)),
             KernelChoice::Scalar => Set::Scalar(Scalar),
-            KernelChoice::Avx2 => {
-                avx2().ok_or(KernelError::Unsupported { wanted: "avx2", needs: "AVX2, FMA and F16C" })?
-            }
+            KernelChoice::Avx2 => avx2()
+                .ok_or(KernelError::Unsupported { wanted: "avx2", needs: "AVX2, FMA and F16C" })?,
             KernelChoice::Avx512 => avx512().ok_or(KernelError::Unsupported {
                 wanted: "avx512",
                 needs: "AVX-512 F, BW, DQ, VL and VNNI, and F16C",
@@ -99,7 +98,8 @@ impl Kernels {
     /// Prepares rows of activations for weights of some format; once per matrix product, not once per weight row.
     /// `input` holds whole rows of `cols` values. Anything after the last whole row is left out.
     pub fn activations(&self, format: ActivationFormat, input: &[f32], cols: usize) -> Activations {
-        let mut activations = Activations::zeroed(format, input.len().checked_div(cols).unwrap_or(0), cols);
+        let mut activations =
+            Activations::zeroed(format, input.len().checked_div(cols).unwrap_or(0), cols);
         for (source, row) in input.chunks_exact(cols.max(1)).zip(activations.rows_mut()) {
             self.set().quantize(source, row);
         }
@@ -112,7 +112,13 @@ impl Kernels {
     /// # Panics
     /// Does not: rows of `outputs` that have no weights or activations are left as they are, and so is everything
     /// when the activations were prepared for another format or length.
-    pub fn multiply(&self, weights: WeightRows<'_>, activations: &Activations, first: usize, outputs: &mut [&mut [f32]]) {
+    pub fn multiply(
+        &self,
+        weights: WeightRows<'_>,
+        activations: &Activations,
+        first: usize,
+        outputs: &mut [&mut [f32]],
+    ) {
         let fits = activations.cols() == weights.cols()
             && activations.format() == ActivationFormat::for_weights(weights.format());
         let count = activations.rows().saturating_sub(first).min(outputs.len());

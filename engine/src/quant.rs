@@ -32,7 +32,9 @@ use small_block::SmallBlock;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QuantError {
     /// The two sides do not belong together.
-    #[error("{weights} weights of {format} take a whole number of {block}-weight blocks, but {bytes} bytes were given")]
+    #[error(
+        "{weights} weights of {format} take a whole number of {block}-weight blocks, but {bytes} bytes were given"
+    )]
     Length {
         /// Format name.
         format: &'static str,
@@ -44,7 +46,9 @@ pub enum QuantError {
         bytes: usize,
     },
     /// A block format has no code for infinity or NaN.
-    #[error("weight {index} is {value}, which {format} cannot hold; only finite weights can be quantized")]
+    #[error(
+        "weight {index} is {value}, which {format} cannot hold; only finite weights can be quantized"
+    )]
     NotFinite {
         /// Format name.
         format: &'static str,
@@ -54,7 +58,9 @@ pub enum QuantError {
         value: f32,
     },
     /// The block's scale does not fit its 16-bit float.
-    #[error("the {block}-weight block at weight {index} is too large for {format}: its 16-bit scale overflows")]
+    #[error(
+        "the {block}-weight block at weight {index} is too large for {format}: its 16-bit scale overflows"
+    )]
     ScaleOverflow {
         /// Format name.
         format: &'static str,
@@ -69,10 +75,14 @@ pub enum QuantError {
 ///
 /// # Errors
 /// [`QuantError::Length`] when the lengths do not belong together.
-pub fn dequantize_row(format: BlockFormat, bytes: &[u8], weights: &mut [f32]) -> Result<(), QuantError> {
+pub fn dequantize_row(
+    format: BlockFormat,
+    bytes: &[u8],
+    weights: &mut [f32],
+) -> Result<(), QuantError> {
     check_lengths(format, weights.len(), bytes.len())?;
     match format {
-        BlockFormat::F32 => bytes::each(bytes, weights, |bits: &[u8; 4]| f32::from_le_bytes(*bits)),
+        BlockFormat::F32 => bytes::each(bytes, weights, f32::from_le_bytes),
         BlockFormat::F16 => bytes::each(bytes, weights, f16::decode),
         BlockFormat::BF16 => bytes::each(bytes, weights, bf16::decode),
         BlockFormat::Q4_0 => small(bytes, weights, q4_0::unpack),
@@ -95,11 +105,15 @@ pub fn dequantize_row(format: BlockFormat, bytes: &[u8], weights: &mut [f32]) ->
 ///
 /// # Errors
 /// [`QuantError`] when the lengths do not belong together, or a block format cannot hold a weight.
-pub fn quantize_row(format: BlockFormat, weights: &[f32], bytes: &mut [u8]) -> Result<(), QuantError> {
+pub fn quantize_row(
+    format: BlockFormat,
+    weights: &[f32],
+    bytes: &mut [u8],
+) -> Result<(), QuantError> {
     check_lengths(format, weights.len(), bytes.len())?;
     check_finite(format, weights)?;
     match format {
-        BlockFormat::F32 => bytes::fill(weights, bytes, |weight| weight.to_le_bytes()),
+        BlockFormat::F32 => bytes::fill(weights, bytes, f32::to_le_bytes),
         BlockFormat::F16 => bytes::fill(weights, bytes, f16::encode),
         BlockFormat::BF16 => bytes::fill(weights, bytes, bf16::encode),
         BlockFormat::Q4_0 => return blocks(format, weights, bytes, q4_0::quantize),
@@ -113,7 +127,9 @@ pub fn quantize_row(format: BlockFormat, weights: &[f32], bytes: &mut [u8]) -> R
         BlockFormat::Q4_K => return blocks(format, weights, bytes, q4_k::quantize),
         BlockFormat::Q5_K => return blocks(format, weights, bytes, q5_k::quantize),
         BlockFormat::Q6_K => return blocks(format, weights, bytes, q6_k::quantize),
-        BlockFormat::Q8_K => return blocks(format, weights, bytes, q8_k::quantize),
+        BlockFormat::Q8_K => {
+            return blocks(format, weights, bytes, |weights| Some(q8_k::quantize(weights)));
+        }
     }
     Ok(())
 }
@@ -169,7 +185,8 @@ fn blocks<const B: usize, const L: usize>(
 ) -> Result<(), QuantError> {
     let pairs = weights.as_chunks::<L>().0.iter().zip(bytes.as_chunks_mut::<B>().0);
     for (index, (weights, out)) in pairs.enumerate() {
-        let overflow = QuantError::ScaleOverflow { format: format.name(), block: L, index: index * L };
+        let overflow =
+            QuantError::ScaleOverflow { format: format.name(), block: L, index: index * L };
         *out = quantize(weights).ok_or(overflow)?;
     }
     Ok(())
@@ -188,6 +205,8 @@ fn check_finite(format: BlockFormat, weights: &[f32]) -> Result<(), QuantError> 
     }
     match weights.iter().position(|weight| !weight.is_finite()) {
         None => Ok(()),
-        Some(index) => Err(QuantError::NotFinite { format: format.name(), index, value: weights[index] }),
+        Some(index) => {
+            Err(QuantError::NotFinite { format: format.name(), index, value: weights[index] })
+        }
     }
 }

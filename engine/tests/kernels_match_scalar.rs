@@ -1,4 +1,11 @@
 //! Every kernel of this CPU against the scalar reference, on random and extreme blocks of every format.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 use std::num::Wrapping;
 
 use half::{bf16, f16};
@@ -185,7 +192,7 @@ fn compare(
     );
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
         let (column, row) = (i / rows, i % rows);
-        let bytes = weights.iter().nth(row).unwrap();
+        let bytes = weights.rows().nth(row).unwrap();
         let bound =
             TOLERANCE * magnitude(format, bytes, &input[column * cols..(column + 1) * cols]);
         let difference = (f64::from(*expected) - f64::from(*found)).abs();
@@ -234,7 +241,7 @@ fn scalar_kernels_are_the_dot_product_of_dequantized_weights_and_activations() {
             &scalar.activations(ActivationFormat::for_weights(format), &input, cols),
             2,
         );
-        for (bytes, found) in rows.iter().zip(found) {
+        for (bytes, found) in rows.rows().zip(found) {
             let mut weights = vec![0.0; cols];
             dequantize_row(format, bytes, &mut weights).unwrap();
             let expected: f64 =

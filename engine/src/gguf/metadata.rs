@@ -149,7 +149,7 @@ impl Metadata {
             };
             let integers =
                 integers.ok_or_else(|| wrong_type(key, "an array of integers", value))?;
-            integers.into_iter().map(|value| fit(key, value, "i32")).collect()
+            integers.map(|value| fit(key, value, "i32")).collect()
         })
     }
 

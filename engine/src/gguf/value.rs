@@ -94,10 +94,12 @@ impl Array {
         }
     }
 
-    /// The elements as integers when the element type is an integer.
-    pub fn as_integers(&self) -> Option<Vec<i128>> {
-        fn wide<T: Copy + Into<i128>>(values: &[T]) -> Vec<i128> {
-            values.iter().map(|value| (*value).into()).collect()
+    /// The elements, widened, when the element type is an integer.
+    pub fn as_integers(&self) -> Option<Box<dyn ExactSizeIterator<Item = i128> + '_>> {
+        fn wide<T: Copy + Into<i128>>(
+            values: &[T],
+        ) -> Box<dyn ExactSizeIterator<Item = i128> + '_> {
+            Box::new(values.iter().map(|value| (*value).into()))
         }
         Some(match self {
             Self::U8(values) => wide(values),

@@ -148,11 +148,11 @@ impl Activations {
         let mut group_sums = self.group_sums.as_mut_slice();
         (0..self.rows).map(move |_| ActivationRow {
             format,
-            floats: split(&mut floats, widths.floats),
-            lines: split(&mut lines, widths.lines),
-            scales: split(&mut scales, widths.scales),
-            sums: split(&mut sums, widths.sums),
-            group_sums: split(&mut group_sums, widths.group_sums),
+            floats: floats.split_off_mut(..widths.floats).unwrap_or_default(),
+            lines: lines.split_off_mut(..widths.lines).unwrap_or_default(),
+            scales: scales.split_off_mut(..widths.scales).unwrap_or_default(),
+            sums: sums.split_off_mut(..widths.sums).unwrap_or_default(),
+            group_sums: group_sums.split_off_mut(..widths.group_sums).unwrap_or_default(),
         })
     }
 
@@ -186,10 +186,4 @@ impl Activations {
 fn row_of<T>(values: &[T], row: usize, rows: usize) -> &[T] {
     let width = values.len() / rows;
     &values[row * width..(row + 1) * width]
-}
-
-fn split<'a, T>(rest: &mut &'a mut [T], width: usize) -> &'a mut [T] {
-    let (row, tail) = std::mem::take(rest).split_at_mut(width);
-    *rest = tail;
-    row
 }

@@ -32,7 +32,7 @@ impl KernelSet for Scalar {
         first: usize,
         outputs: &mut [&mut [f32]],
     ) {
-        for (r, bytes) in weights.iter().enumerate() {
+        for (r, bytes) in weights.rows().enumerate() {
             let row = Row::unpack(weights.format(), weights.cols(), bytes);
             for (column, output) in outputs.iter_mut().enumerate() {
                 if let Some(output) = output.get_mut(r) {
@@ -65,13 +65,13 @@ impl KernelSet for Scalar {
 
 /// Fills one row of activations. Generic loops: every instruction set compiles them for itself, so that all agree.
 #[inline(always)]
-pub(super) fn quantize(source: &[f32], row: ActivationRow<'_>) {
+pub(super) fn quantize(source: &[f32], mut row: ActivationRow<'_>) {
     match row.format {
         ActivationFormat::F32 => row.floats.copy_from_slice(source),
         ActivationFormat::F16 => round(source, row.floats, |value| f16::from_f32(value).to_f32()),
         ActivationFormat::BF16 => round(source, row.floats, |value| bf16::from_f32(value).to_f32()),
-        ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => quantize_small(source, row),
-        ActivationFormat::Q8_K => quantize_large(source, row),
+        ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => quantize_small(source, &mut row),
+        ActivationFormat::Q8_K => quantize_large(source, &mut row),
     }
 }
 
@@ -84,7 +84,7 @@ fn round(source: &[f32], floats: &mut [f32], round: impl Fn(f32) -> f32) {
 
 /// Q8_0 and Q8_1: `d = amax / 127` as a 16-bit float, codes rounded half to even, `s = d * sum` of the codes.
 #[inline(always)]
-fn quantize_small(source: &[f32], row: ActivationRow<'_>) {
+fn quantize_small(source: &[f32], row: &mut ActivationRow<'_>) {
     for (block, values) in source.as_chunks::<SMALL>().0.iter().enumerate() {
         let peak = magnitude(values);
         let scale = peak / TOP;
@@ -100,7 +100,7 @@ fn quantize_small(source: &[f32], row: ActivationRow<'_>) {
 
 /// Q8_K: the value of largest magnitude takes code -127, `d` is the inverse of the factor used.
 #[inline(always)]
-fn quantize_large(source: &[f32], row: ActivationRow<'_>) {
+fn quantize_large(source: &[f32], row: &mut ActivationRow<'_>) {
     for (block, values) in source.as_chunks::<LARGE>().0.iter().enumerate() {
         let magnitude = magnitude(values);
         let peak =

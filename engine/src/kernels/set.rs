@@ -31,7 +31,7 @@ impl<'a> WeightRows<'a> {
     }
 
     /// The bytes of each row.
-    pub fn iter(&self) -> std::slice::ChunksExact<'a, u8> {
+    pub fn rows(&self) -> std::slice::ChunksExact<'a, u8> {
         self.bytes.chunks_exact(self.row_bytes)
     }
 }

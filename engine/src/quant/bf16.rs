@@ -1,7 +1,7 @@
 //! BF16: the upper half of an `f32`, two bytes a weight, little-endian; rounds to nearest even, NaN stays a quiet NaN.
 
-pub(super) fn decode(bits: &[u8; 2]) -> f32 {
-    f32::from_bits(u32::from(u16::from_le_bytes(*bits)) << 16)
+pub(super) fn decode(bits: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bits)) << 16)
 }
 
 pub(super) fn encode(weight: f32) -> [u8; 2] {

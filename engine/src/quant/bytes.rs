@@ -23,10 +23,10 @@ pub(super) fn half_bytes(scale: f32) -> Option<[u8; 2]> {
 pub(super) fn each<const N: usize>(
     bytes: &[u8],
     weights: &mut [f32],
-    decode: impl Fn(&[u8; N]) -> f32,
+    decode: impl Fn([u8; N]) -> f32,
 ) {
     for (bits, weight) in bytes.as_chunks().0.iter().zip(weights) {
-        *weight = decode(bits);
+        *weight = decode(*bits);
     }
 }
 

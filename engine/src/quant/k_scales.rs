@@ -20,7 +20,7 @@ pub(super) fn unpack(packed: &[u8; 12]) -> ([u8; GROUPS], [u8; GROUPS]) {
 }
 
 /// The inverse of [`unpack`].
-pub(super) fn pack(scales: &[u8; GROUPS], mins: &[u8; GROUPS]) -> [u8; 12] {
+pub(super) fn pack(scales: [u8; GROUPS], mins: [u8; GROUPS]) -> [u8; 12] {
     std::array::from_fn(|i| match i {
         0..4 => scales[i] | (scales[i + 4] >> 4) << 6,
         4..8 => mins[i - 4] | (mins[i] >> 4) << 6,

@@ -65,8 +65,8 @@ pub(super) fn fit(weights: &[f32; LEN], top: u8) -> Option<Fitted> {
     header[..2].copy_from_slice(&half_bytes(d)?);
     header[2..4].copy_from_slice(&half_bytes(dmin)?);
     header[4..].copy_from_slice(&k_scales::pack(
-        &scales.map(|scale| scale as u8),
-        &mins.map(|min| min as u8),
+        scales.map(|scale| scale as u8),
+        mins.map(|min| min as u8),
     ));
     Some(Fitted { header, codes })
 }

@@ -22,10 +22,10 @@ pub(super) fn unpack(block: &[u8; BYTES]) -> KBlock {
 }
 
 /// The value of largest magnitude takes code -127; halves round to even. Zero when all are too small for `f32`.
-pub(super) fn quantize(weights: &[f32; LEN]) -> Option<[u8; BYTES]> {
+pub(super) fn quantize(weights: &[f32; LEN]) -> [u8; BYTES] {
     let inverse = -127.0 / signed_peak(weights);
     if !inverse.is_finite() {
-        return Some([0; BYTES]);
+        return [0; BYTES];
     }
     let codes = weights.map(|weight| (weight * inverse).round_ties_even().min(127.0) as i8);
     let mut block = [0; BYTES];
@@ -36,5 +36,5 @@ pub(super) fn quantize(weights: &[f32; LEN]) -> Option<[u8; BYTES]> {
     {
         *sum = group.iter().map(|code| i16::from(*code)).sum::<i16>().to_le_bytes();
     }
-    Some(block)
+    block
 }

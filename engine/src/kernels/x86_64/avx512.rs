@@ -6,7 +6,10 @@
     unsafe_code,
     reason = "intrinsics of an instruction set that the value of `Avx512` proves to be there"
 )]
-#![expect(clippy::cast_ptr_alignment, reason = "the loads used accept any alignment")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the names of intrinsics are long, many and unmistakable"
+)]
 
 use std::arch::x86_64::*;
 

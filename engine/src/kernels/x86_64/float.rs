@@ -41,7 +41,7 @@ pub(super) fn rows<I: Isa, F: FloatFormat<B>, const B: usize, const N: usize>(
 ) {
     let columns: [&[f32]; N] = std::array::from_fn(|c| job.activations.floats(job.first + c));
     let tails: [[f32; LANES]; N] = columns.map(|column| padded(column.as_chunks::<LANES>().1));
-    for (r, bytes) in job.weights.iter().enumerate() {
+    for (r, bytes) in job.weights.rows().enumerate() {
         let (steps, tail) = bytes.as_chunks::<B>();
         let mut totals = [isa.splat(0.0); N];
         for (s, step) in steps.iter().enumerate() {

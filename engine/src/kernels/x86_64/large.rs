@@ -189,7 +189,7 @@ pub(super) fn rows<I: Isa, F: LargeFormat<B>, const B: usize, const N: usize>(
             group_sums: job.activations.group_sums(row),
         }
     });
-    for (r, bytes) in job.weights.iter().enumerate() {
+    for (r, bytes) in job.weights.rows().enumerate() {
         let mut totals = [isa.splat(0.0); N];
         for (b, block) in bytes.as_chunks::<B>().0.iter().enumerate() {
             add::<I, F, B, N>(isa, block, &columns, b, &mut totals);

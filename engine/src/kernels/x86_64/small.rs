@@ -116,7 +116,7 @@ pub(super) fn rows<I: Isa, F: SmallFormat<B>, const B: usize, const N: usize>(
             sums: &sums.as_chunks().0[..pairs],
         }
     });
-    for (r, bytes) in job.weights.iter().enumerate() {
+    for (r, bytes) in job.weights.rows().enumerate() {
         job.write(r, row::<I, F, B, N>(isa, bytes, &columns));
     }
 }
