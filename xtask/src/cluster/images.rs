@@ -67,7 +67,8 @@ pub(crate) fn load(archive: &Path, progress: &Progress) -> Result<()> {
     if fs::read_to_string(&mark).is_ok_and(|digest| digest == loaded.digest) {
         return Ok(());
     }
-    shell::quiet(node::containerd_client().args(["images", "import", "--local"]).arg(archive))
+    let import = ["images", "import", "--local", "--snapshotter", node::snapshotter()?];
+    shell::quiet(node::containerd_client().args(import).arg(archive))
         .with_context(|| format!("load {}", archive.display()))?;
     let (name, _) = loaded.reference.rsplit_once(':').context("image without a tag")?;
     let pinned = format!("{name}@{}", loaded.digest);

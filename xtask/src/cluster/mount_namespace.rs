@@ -42,7 +42,8 @@ pub(crate) fn ensure() -> Result<()> {
 
 /// Takes the namespace and the empty folders away, once its processes are gone.
 pub(crate) fn remove() -> Result<()> {
-    mounts::detach_below(&layout::run("namespaces"))?;
+    mounts::detach_at(&layout::mount_namespace())?;
+    mounts::detach_at(&layout::run("namespaces"))?;
     let list = layout::state(CREATED);
     let Ok(bytes) = fs::read(&list) else { return Ok(()) };
     let created: Vec<PathBuf> =

@@ -40,9 +40,25 @@ pub(crate) fn is_mounted(path: &Path) -> Result<bool> {
     Ok(all()?.iter().any(|mount| mount.path == path))
 }
 
-/// Detaches every mount below a folder, newest first.
+/// The type of the file system that holds a path.
+pub(crate) fn kind_of(path: &Path) -> Result<String> {
+    let holders = all()?.into_iter().filter(|mount| path.starts_with(&mount.path));
+    let nearest = holders.max_by_key(|mount| mount.path.components().count());
+    Ok(nearest.map(|mount| mount.kind).unwrap_or_default())
+}
+
+/// Detaches every mount below a folder, newest first. A mount on the folder itself is not ours.
 pub(crate) fn detach_below(folder: &Path) -> Result<()> {
-    for mount in all()?.iter().rev().filter(|mount| mount.path.starts_with(folder)) {
+    detach(|path| path != folder && path.starts_with(folder))
+}
+
+/// Detaches what is mounted exactly there.
+pub(crate) fn detach_at(place: &Path) -> Result<()> {
+    detach(|path| path == place)
+}
+
+fn detach(is_ours: impl Fn(&Path) -> bool) -> Result<()> {
+    for mount in all()?.iter().rev().filter(|mount| is_ours(&mount.path)) {
         unmount(&mount.path, UnmountFlags::DETACH)
             .with_context(|| format!("unmount {}", mount.path.display()))?;
     }

@@ -52,7 +52,7 @@ pub(crate) fn remove() -> Result<()> {
         ip(&["link", "delete", layout::HOST_DEVICE], None)?;
     }
     let file = layout::network_namespace();
-    mounts::detach_below(&file)?;
+    mounts::detach_at(&file)?;
     match fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", file.display()))

@@ -1,13 +1,13 @@
 //! Level 3: containerd, kubelet and kube-proxy, with their configuration files, until the node is Ready.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::{
     cluster::{
-        files, kubectl, layout,
+        files, kubectl, layout, mounts,
         processes::{self, Program},
     },
     shell::{self, Progress},
@@ -73,6 +73,13 @@ pub(crate) fn containerd_client() -> Command {
     command
 }
 
+/// How containers' files are layered. Inside a container the state itself lies on an overlay, which takes
+/// no other: then each container gets a copy.
+pub(crate) fn snapshotter() -> Result<&'static str> {
+    let on_overlay = mounts::kind_of(Path::new(layout::STATE))? == "overlay";
+    Ok(if on_overlay { "native" } else { "overlayfs" })
+}
+
 /// A bridge with addresses from the node's range; hostPort works too.
 fn write_network_config() -> Result<()> {
     fs::create_dir_all(layout::state("cni")).context("create the folder of network plugins")?;
@@ -110,6 +117,8 @@ disabled_plugins = [
 ]
 [grpc]
 address = "{socket}"
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = "{snapshotter}"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = "{PAUSE_IMAGE}"
 [plugins.'io.containerd.cri.v1.images'.registry]
@@ -132,6 +141,7 @@ SystemdCgroup = false
         run = layout::RUN,
         socket = layout::containerd_socket().display(),
         runc = runc.display(),
+        snapshotter = snapshotter()?,
     );
     files::write(&layout::state("containerd.toml"), &text)
 }

@@ -23,11 +23,11 @@ pub(crate) fn run(progress: &Progress) -> Result<()> {
     processes::stop("containerd")?;
     kill_rest()?;
     progress.say("processes have ended");
+    mount_namespace::remove()?;
+    network::remove()?;
     for folder in [layout::STATE, layout::RUN] {
         mounts::detach_below(Path::new(folder))?;
     }
-    mount_namespace::remove()?;
-    network::remove()?;
     cgroups::remove()?;
     kernel_settings::restore()?;
     for folder in [layout::RUN, layout::STATE] {
@@ -55,9 +55,19 @@ fn kill_rest() -> Result<()> {
     })
 }
 
+/// A folder that is a mount of somebody else's stays, empty.
 fn remove_folder(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Ok(());
     }
-    fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))
+    if !mounts::is_mounted(folder)? {
+        return fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()));
+    }
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let path = entry?.path();
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
 }
