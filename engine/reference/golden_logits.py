@@ -10,7 +10,8 @@ Set up and run, from the repository's root:
 The settings are those that the Rust test is compared under: keys and values in F16, no flash attention (a flash kernel
 keeps its accumulator in F16 and so rounds more than either implementation needs to), the prompt in one batch and then
 one token at a time. One thread: the results do not depend on it, and its busy-waiting does not starve other programs. Greedy means: the largest logit, ties to the lowest id. Generation does not stop at
-an end-of-generation token; each of the 200 positions is compared.
+an end-of-generation token; each of the 200 positions is compared. Weights are used as they lie in the file
+(`use_extra_bufts` off): the AMX path of that release, which repacks them, crashes on some virtual machines.
 
 Per prompt the file holds the token ids, the generated ids, the gap between the two best logits before each generated
 token (so that a disagreement can be told from a near tie), and rows: the TOP largest log-probabilities (natural
@@ -21,6 +22,7 @@ import argparse
 import json
 import sys
 
+import llama_cpp.llama_cpp as library
 import numpy as np
 from llama_cpp import GGML_TYPE_F16, Llama, __version__
 
@@ -101,11 +103,24 @@ def run(model, text):
     return {"prompt": text, "prompt_tokens": prompt, "generated": generated, "gaps": gaps, "rows": rows}
 
 
+def plain_weights():
+    """Makes `Llama` open models without repacked weights; its constructor has no argument for it."""
+    defaults = library.llama_model_default_params
+
+    def changed():
+        parameters = defaults()
+        parameters.use_extra_bufts = False
+        return parameters
+
+    library.llama_model_default_params = changed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("output")
     arguments = parser.parse_args()
+    plain_weights()
     model = Llama(
         arguments.model,
         n_ctx=512,

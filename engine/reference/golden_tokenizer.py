@@ -77,7 +77,9 @@ def main():
         if plain != parsed:
             case["as_text"] = plain
         cases.append(case)
+    # This release of the binding gives nothing for pieces of more than 32 bytes.
     pieces = {str(token): list(model.detokenize([token], special=True)) for token in range(0, 49152, 97)}
+    pieces = {token: piece for token, piece in pieces.items() if piece}
     golden = {"source": f"llama-cpp-python {__version__}", "cases": cases, "pieces": pieces}
     with open(arguments.output, "w", encoding="utf-8") as output:
         json.dump(golden, output, ensure_ascii=True, separators=(",", ":"))

@@ -6,12 +6,15 @@
 //! `strftime_now` is left undefined on purpose: the same conversation always gives the same prompt, and templates that
 //! ask for it bring a default.
 
-use std::{io, string::FromUtf8Error};
+use std::{io, string::FromUtf8Error, thread};
 
 use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 
-/// Longest template that is accepted; real ones have 1 to 20 KB.
-const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+/// Longest template that is accepted; real ones have 1 to 20 KB. Bounds how deep its expressions nest.
+const MAX_TEMPLATE_BYTES: usize = 64 << 10;
+/// Stack of the thread that renders: the interpreter recurses along long expressions, and [`MAX_TEMPLATE_BYTES`] of
+/// them must fit. Address space; memory is taken only as deep as a template goes.
+const STACK_BYTES: usize = 512 << 20;
 /// Longest prompt that a template may make.
 const MAX_PROMPT_BYTES: usize = 16 << 20;
 /// Work of one rendering, in instructions or 64-byte steps of data; also bounds its memory, to about 128 MB.
@@ -98,6 +101,17 @@ impl ChatTemplate {
         if self.source.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong { bytes: self.source.len(), limit: MAX_TEMPLATE_BYTES });
         }
+        let failed = |reason: String| TemplateError::Failed { line: 0, reason };
+        thread::scope(|scope| {
+            let work = || self.render_here(messages, add_generation_prompt);
+            let worker = thread::Builder::new().name("chat-template".to_owned()).stack_size(STACK_BYTES);
+            let worker = worker.spawn_scoped(scope, work).map_err(|error| failed(format!("no thread: {error}")))?;
+            worker.join().unwrap_or_else(|_| Err(failed("the interpreter panicked".to_owned())))
+        })
+    }
+
+    /// Renders on the current thread.
+    fn render_here(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, TemplateError> {
         let environment = environment().map_err(|error| failure(&error))?;
         let template = environment.template_from_str(&self.source).map_err(|error| failure(&error))?;
         let message = |message: &ChatMessage| context! { role => message.role.as_str(), content => message.content.as_str() };
