@@ -1,0 +1,141 @@
+//! From keys and models to the status of a RealmTenant. Pure; it never shows a key or a whole hash.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use realm_crds::{
+    RealmTenant, RealmTenantStatus,
+    condition::{self, Verdict},
+    realm_tenant::{KeyStatus, ModelStatus},
+    resolve::{KeyHashes, KeyRef},
+    validation::InvalidManifest,
+};
+
+use crate::context::ProgrammedModel;
+
+/// Digits of a key's hash that are shown.
+const HASH_PREFIX_DIGITS: usize = 8;
+
+/// What is known about a model that a tenant names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelFacts {
+    /// There is no such model.
+    Missing,
+    /// What its pods were given and confirmed.
+    Programmed(ProgrammedModel),
+}
+
+/// Everything that a status is computed from.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    /// The resource.
+    pub tenant: &'a RealmTenant,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Hashes of its keys.
+    pub hashes: &'a KeyHashes,
+    /// Its models by name.
+    pub models: &'a BTreeMap<String, ModelFacts>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// The status.
+#[must_use]
+pub fn observe(observed: &Observed<'_>) -> RealmTenantStatus {
+    let tenant = observed.tenant;
+    let keys = keys(observed);
+    let models: Vec<ModelStatus> = tenant.spec.models.iter().map(|model| model_status(observed, &model.name)).collect();
+    let synced = models.iter().filter(|model| model.synced).count();
+    let old = tenant.status.clone().unwrap_or_default();
+    let verdicts = verdicts(tenant, &keys, &models);
+    RealmTenantStatus {
+        observed_generation: tenant.metadata.generation,
+        keys_found: Some(format!("{}/{}", keys.len(), tenant.spec.api_keys.len())),
+        models_synced: Some(format!("{synced}/{}", models.len())),
+        models,
+        keys,
+        conditions: condition::merge(&old.conditions, verdicts, tenant.metadata.generation, observed.now),
+    }
+}
+
+/// The status of a tenant whose spec cannot be used.
+#[must_use]
+pub fn refused(tenant: &RealmTenant, error: &InvalidManifest, now: Timestamp) -> RealmTenantStatus {
+    let old = tenant.status.clone().unwrap_or_default();
+    let why = error.to_string();
+    let verdicts = vec![
+        Verdict::new(condition::ACCEPTED, false, "InvalidSpec", &why),
+        Verdict::new(condition::READY, false, "NotAccepted", &why),
+    ];
+    let conditions = condition::merge(&old.conditions, verdicts, tenant.metadata.generation, now);
+    RealmTenantStatus { observed_generation: tenant.metadata.generation, conditions, ..old }
+}
+
+fn keys(observed: &Observed<'_>) -> Vec<KeyStatus> {
+    let name = observed.tenant.name_any();
+    let status = |key: &realm_crds::realm_tenant::ApiKey| {
+        let place = KeyRef { namespace: observed.namespace.to_owned(), secret: key.secret(&name) };
+        let hash = observed.hashes.get(&place)?;
+        Some(KeyStatus {
+            name: key.name.clone(),
+            secret: place.secret.name,
+            hash_prefix: hash.chars().take(HASH_PREFIX_DIGITS).collect(),
+            generated: key.generate,
+        })
+    };
+    observed.tenant.spec.api_keys.iter().filter_map(status).collect()
+}
+
+fn model_status(observed: &Observed<'_>, name: &str) -> ModelStatus {
+    let row = |accepted, reason: &str, synced| ModelStatus { name: name.to_owned(), accepted, reason: reason.to_owned(), synced };
+    let Some(ModelFacts::Programmed(model)) = observed.models.get(name) else {
+        return row(false, "ModelNotFound", false);
+    };
+    match (has_tenant(observed, model), model.served.as_deref() == Some(&model.version)) {
+        (true, true) => row(true, "Synced", true),
+        (true, false) => row(true, "PodsBehind", false),
+        (false, _) => row(true, "NotProgrammed", false),
+    }
+}
+
+/// Whether the model's table holds exactly this tenant's keys.
+fn has_tenant(observed: &Observed<'_>, model: &ProgrammedModel) -> bool {
+    let name = observed.tenant.name_any();
+    let Some(entry) = model.tenants.iter().find(|entry| entry.name == name) else { return false };
+    let place = |key: &realm_crds::realm_tenant::ApiKey| KeyRef { namespace: observed.namespace.to_owned(), secret: key.secret(&name) };
+    let wanted = observed.tenant.spec.api_keys.iter().filter_map(|key| Some((&key.name, observed.hashes.get(&place(key))?)));
+    entry.suspended == observed.tenant.spec.suspend && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256)))
+}
+
+fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) -> Vec<Verdict> {
+    let missing: Vec<&str> = models.iter().filter(|model| !model.accepted).map(|model| &*model.name).collect();
+    let unread: Vec<&str> = tenant
+        .spec
+        .api_keys
+        .iter()
+        .map(|key| key.name.as_str())
+        .filter(|name| keys.iter().all(|key| key.name != *name))
+        .collect();
+    let behind: Vec<&str> = models.iter().filter(|model| !model.synced).map(|model| &*model.name).collect();
+    let refs = verdict(condition::RESOLVED_REFS, &missing, "ModelNotFound", "no RealmModel of this namespace is named");
+    let found = verdict(condition::KEYS_READY, &unread, "KeyUnusable", "no usable key of at least 16 visible characters in the Secret for");
+    let programmed = verdict(condition::PROGRAMMED, &behind, "PodsBehind", "not every pod reports the newest keys of model");
+    let reason = [&refs, &found, &programmed].into_iter().find(|verdict| verdict.truth != condition::Truth::True).cloned();
+    let ready = match reason {
+        Some(cause) => Verdict { kind: condition::READY, ..cause },
+        None if tenant.spec.suspend => {
+            Verdict::new(condition::READY, false, "Suspended", "spec.suspend is true: every pod refuses the tenant's requests")
+        }
+        None => Verdict::new(condition::READY, true, "Synced", "every key works at every model"),
+    };
+    vec![Verdict::new(condition::ACCEPTED, true, "Accepted", "the spec can be used"), refs, found, programmed, ready]
+}
+
+fn verdict(kind: &'static str, wrong: &[&str], reason: &'static str, message: &str) -> Verdict {
+    if wrong.is_empty() {
+        return Verdict::new(kind, true, "Ok", "as asked for");
+    }
+    Verdict::new(kind, false, reason, format!("{message} {}", wrong.join(", ")))
+}
