@@ -17,6 +17,7 @@ use crate::{cluster::Cluster, namespace::Namespace};
 /// The operator's namespace and Deployment in `manifests/base`.
 pub const OPERATOR_NAMESPACE: &str = "realm-system";
 pub const OPERATOR: &str = MANAGED_BY;
+const OPERATOR_PORT: u16 = 8080;
 /// The name in the example manifest.
 pub const EXAMPLE: &str = "smollm2";
 /// From apply to Ready: a download inside this machine, a digest, the loading of a small model.
@@ -86,6 +87,21 @@ pub fn condition_of<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
 /// Whether the status speaks of the newest spec.
 pub fn is_observed(object: &Value) -> bool {
     object["status"]["observedGeneration"] == object["metadata"]["generation"]
+}
+
+/// The sum of one of the operator's counters over the series whose labels are of interest.
+pub fn operator_count(
+    cluster: &Cluster,
+    metric: &str,
+    is_counted: impl Fn(&str) -> bool,
+) -> Result<f64> {
+    let service = format!("{OPERATOR}:{OPERATOR_PORT}");
+    let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/{service}/proxy/metrics");
+    let page = cluster.raw(&path)?;
+    let series = page.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
+    let counted = series.filter(|(labels, _)| is_counted(labels));
+    let values: Result<Vec<f64>, _> = counted.map(|(_, value)| value.parse::<f64>()).collect();
+    Ok(values.with_context(|| format!("read {metric}"))?.iter().sum())
 }
 
 /// The selector of everything that belongs to a model.

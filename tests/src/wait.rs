@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 /// Time between two looks.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Looks until there is a value, an error, or the limit is over. `look` returns what it sees, so that the error can
 /// say how far things were.

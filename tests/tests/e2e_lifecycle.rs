@@ -6,10 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use realm_tests::{
     namespace::Namespace,
-    realm::{
-        EXAMPLE, OPERATOR, OPERATOR_NAMESPACE, REACTION_LIMIT, await_ready, children_selector,
-        example,
-    },
+    realm::{self, EXAMPLE, REACTION_LIMIT, await_ready, children_selector, example},
     wait::{Seen, await_condition},
     with_realm,
 };
@@ -57,7 +54,7 @@ fn a_reconcile_without_a_change_writes_nothing() -> Result<()> {
         namespace.apply(&example(namespace.cluster)?)?;
         await_ready(namespace, EXAMPLE)?;
         let before = children(namespace)?;
-        let status = status(namespace)?;
+        let (status, written) = (status(namespace)?, writes(namespace)?);
         for round in 0..RECONCILES {
             let start = reconciles(namespace)?;
             let note = format!("realm.test/round={round}");
@@ -67,6 +64,8 @@ fn a_reconcile_without_a_change_writes_nothing() -> Result<()> {
                 Ok(Seen::when(now > start, format!("{now} reconciles")))
             })?;
         }
+        let more = writes(namespace)? - written;
+        ensure!(more == 0.0, "{RECONCILES} reconciles without a change wrote {more} times");
         let after = children(namespace)?;
         ensure!(before == after, "children were written: {before:?} became {after:?}");
         ensure!(status == self::status(namespace)?, "the status was written: {status}");
@@ -109,20 +108,18 @@ fn status(namespace: &Namespace<'_>) -> Result<Value> {
     Ok(json!(model["status"].take()))
 }
 
-/// How many reconciles of models the operator has ended, from its own metrics.
-fn reconciles(namespace: &Namespace<'_>) -> Result<u64> {
-    let pods = namespace.cluster.list(&["pods", "--namespace", OPERATOR_NAMESPACE])?;
-    let name = pods
-        .iter()
-        .filter_map(|pod| pod["metadata"]["name"].as_str())
-        .find(|name| name.starts_with(OPERATOR));
-    let pod = name.context("no operator pod")?;
-    let page = namespace
-        .cluster
-        .raw(&format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/metrics"))?;
-    let lines = page.lines().filter(|line| {
-        line.starts_with("realm_operator_reconciles_total{") && line.contains("RealmModel")
-    });
-    let sum: f64 = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-    Ok(sum as u64)
+/// How many reconciles of models the operator has ended.
+fn reconciles(namespace: &Namespace<'_>) -> Result<f64> {
+    realm::operator_count(namespace.cluster, "realm_operator_reconcile_total", |labels| {
+        labels.contains("kind=\"RealmModel\"")
+    })
+}
+
+/// How many writes the operator has sent to the API server; the Lease is renewed by updates, which nothing else uses.
+fn writes(namespace: &Namespace<'_>) -> Result<f64> {
+    realm::operator_count(namespace.cluster, "realm_operator_apiserver_requests_total", |labels| {
+        ["create", "patch", "delete"]
+            .iter()
+            .any(|verb| labels.contains(&format!("verb=\"{verb}\"")))
+    })
 }
