@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    artifact::{FailureKind, FetchError},
+    artifact::{FailureKind, FetchError, SourceError},
     manifest::ManifestError,
     store::LookupError,
 };
@@ -67,6 +67,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             FailureKind::Unavailable => Some(UNAVAILABLE),
             FailureKind::Other => None,
         };
+    }
+    if cause.is::<SourceError>() {
+        return Some(USAGE);
     }
     match cause.downcast_ref::<ManifestError>() {
         Some(ManifestError::UnknownModel { .. }) => return Some(NOT_FOUND),
