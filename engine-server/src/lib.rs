@@ -4,9 +4,11 @@
 pub mod admission;
 pub mod api;
 pub mod artifact;
+pub mod cli;
 pub mod config;
 pub mod digest;
 pub mod health;
+pub mod manifest;
 pub mod metrics;
 pub mod scheduler;
 pub mod server;
@@ -14,3 +16,4 @@ pub mod state;
 pub mod store;
 pub mod telemetry;
 pub mod tenant;
+pub mod threads;

@@ -37,66 +37,229 @@ fn model_and(more: &str) -> String {
 
 #[test]
 fn unknown_fields() {
-    check(&model_and("  engine:\n    contextLenght: 5\n"), expect!["bad.yaml:11: RealmModel smol (document at line 1): spec.engine.contextLenght: no such field; did you mean `contextLength`?"]);
-    check(&model_and("      revison: main\n"), expect!["bad.yaml:10: RealmModel smol (document at line 1): spec.source.huggingFace.revison: no such field; did you mean `revision`?"]);
-    check(&model_and("  replica: 2\n  colour: red\n"), expect![[r#"
+    check(
+        &model_and("  engine:\n    contextLenght: 5\n"),
+        expect![
+            "bad.yaml:11: RealmModel smol (document at line 1): spec.engine.contextLenght: no such field; did you mean `contextLength`?"
+        ],
+    );
+    check(
+        &model_and("      revison: main\n"),
+        expect![
+            "bad.yaml:10: RealmModel smol (document at line 1): spec.source.huggingFace.revison: no such field; did you mean `revision`?"
+        ],
+    );
+    check(
+        &model_and("  replica: 2\n  colour: red\n"),
+        expect![[r#"
         bad.yaml:10: RealmModel smol (document at line 1): spec.replica: no such field; did you mean `replicas`?
-        bad.yaml:11: RealmModel smol (document at line 1): spec.colour: no such field; known are access, aliases, cache, engine, exposure, observability, replicas, resources, rollout, servedName, source, suspend"#]]);
-    check(&MODEL.replace("  name: smol", "  name: smol\n  nmespace: x"), expect!["bad.yaml:5: RealmModel smol (document at line 1): metadata.nmespace: no such field; did you mean `namespace`?"]);
-    check(&MODEL.replace("spec:", "specs:"), expect![[r#"
+        bad.yaml:11: RealmModel smol (document at line 1): spec.colour: no such field; known are access, aliases, cache, engine, exposure, observability, replicas, resources, rollout, servedName, source, suspend"#]],
+    );
+    check(
+        &MODEL.replace("  name: smol", "  name: smol\n  nmespace: x"),
+        expect![
+            "bad.yaml:5: RealmModel smol (document at line 1): metadata.nmespace: no such field; did you mean `namespace`?"
+        ],
+    );
+    check(
+        &MODEL.replace("spec:", "specs:"),
+        expect![[r#"
         bad.yaml:1: RealmModel smol (document at line 1): missing field `spec`
-        bad.yaml:5: RealmModel smol (document at line 1): specs: no such field; did you mean `spec`?"#]]);
+        bad.yaml:5: RealmModel smol (document at line 1): specs: no such field; did you mean `spec`?"#]],
+    );
 }
 
 #[test]
 fn wrong_types() {
-    check(&model_and("  replicas: two\n"), expect![[r#"bad.yaml:10: RealmModel smol (document at line 1): spec.replicas: invalid type: string "two", expected i32"#]]);
-    check(&model_and("  aliases: a\n"), expect![[r#"bad.yaml:10: RealmModel smol (document at line 1): spec.aliases: invalid type: string "a", expected a sequence"#]]);
-    check(&model_and("  aliases:\n  - a\n  - 5\n"), expect!["bad.yaml:12: RealmModel smol (document at line 1): spec.aliases[1]: invalid type: integer `5`, expected a string"]);
-    check(&model_and("  access:\n    anonymous: maybe\n"), expect![[r#"bad.yaml:11: RealmModel smol (document at line 1): spec.access.anonymous: invalid type: string "maybe", expected a boolean"#]]);
-    check(&model_and("  engine:\n    threads: -1\n"), expect!["bad.yaml:11: RealmModel smol (document at line 1): spec.engine.threads: invalid value: integer `-1`, expected u32"]);
-    check(&model_and("  engine:\n    parallel: 1.5\n"), expect!["bad.yaml:11: RealmModel smol (document at line 1): spec.engine.parallel: invalid type: floating point `1.5`, expected u32"]);
-    check(&model_and("  cache:\n    mode: Disk\n"), expect!["bad.yaml:11: RealmModel smol (document at line 1): spec.cache.mode: unknown variant `Disk`, expected `Ephemeral` or `PVC`"]);
-    check(&model_and("  engine: []\n"), expect!["bad.yaml:10: RealmModel smol (document at line 1): spec.engine: invalid type: list, expected fields (`name: value`)"]);
-    check("just text", expect!["bad.yaml:1: resource without kind (no name) (document at line 1): apiVersion: missing or not a text; for example `apiVersion: realm.querent.io/v1alpha1`"]);
-    check("- a list", expect!["bad.yaml:1: resource without kind (no name) (document at line 1): apiVersion: missing or not a text; for example `apiVersion: realm.querent.io/v1alpha1`"]);
+    check(
+        &model_and("  replicas: two\n"),
+        expect![[
+            r#"bad.yaml:10: RealmModel smol (document at line 1): spec.replicas: invalid type: string "two", expected i32"#
+        ]],
+    );
+    check(
+        &model_and("  aliases: a\n"),
+        expect![[
+            r#"bad.yaml:10: RealmModel smol (document at line 1): spec.aliases: invalid type: string "a", expected a sequence"#
+        ]],
+    );
+    check(
+        &model_and("  aliases:\n  - a\n  - 5\n"),
+        expect![
+            "bad.yaml:12: RealmModel smol (document at line 1): spec.aliases[1]: invalid type: integer `5`, expected a string"
+        ],
+    );
+    check(
+        &model_and("  access:\n    anonymous: maybe\n"),
+        expect![[
+            r#"bad.yaml:11: RealmModel smol (document at line 1): spec.access.anonymous: invalid type: string "maybe", expected a boolean"#
+        ]],
+    );
+    check(
+        &model_and("  engine:\n    threads: -1\n"),
+        expect![
+            "bad.yaml:11: RealmModel smol (document at line 1): spec.engine.threads: invalid value: integer `-1`, expected u32"
+        ],
+    );
+    check(
+        &model_and("  engine:\n    parallel: 1.5\n"),
+        expect![
+            "bad.yaml:11: RealmModel smol (document at line 1): spec.engine.parallel: invalid type: floating point `1.5`, expected u32"
+        ],
+    );
+    check(
+        &model_and("  cache:\n    mode: Disk\n"),
+        expect![
+            "bad.yaml:11: RealmModel smol (document at line 1): spec.cache.mode: unknown variant `Disk`, expected `Ephemeral` or `PVC`"
+        ],
+    );
+    check(
+        &model_and("  engine: []\n"),
+        expect![
+            "bad.yaml:10: RealmModel smol (document at line 1): spec.engine: invalid type: list, expected fields (`name: value`)"
+        ],
+    );
+    check(
+        "just text",
+        expect![
+            "bad.yaml:1: resource without kind (no name) (document at line 1): apiVersion: missing or not a text; for example `apiVersion: realm.querent.io/v1alpha1`"
+        ],
+    );
+    check(
+        "- a list",
+        expect![
+            "bad.yaml:1: resource without kind (no name) (document at line 1): apiVersion: missing or not a text; for example `apiVersion: realm.querent.io/v1alpha1`"
+        ],
+    );
 }
 
 #[test]
 fn missing_and_broken_rules() {
-    check(&MODEL.replace("      file: m.gguf\n", ""), expect!["bad.yaml:7: RealmModel smol (document at line 1): spec.source.huggingFace: missing field `file`"]);
-    check(&MODEL.replace("m.gguf", "../m.gguf"), expect!["bad.yaml:9: RealmModel smol (document at line 1): spec.source.huggingFace.file: the path must be relative, without empty parts and without '..'"]);
-    check(&MODEL.replace("name: smol", "name: Smol_1"), expect!["bad.yaml:4: RealmModel Smol_1 (document at line 1): metadata.name: metadata.name must start with a letter, hold only lower-case letters, digits and '-', and have at most 40 characters, because it also names a Service"]);
-    check(&model_and("    http:\n      url: http://h/m.gguf\n      sha256: abc\n"), expect![[r#"
+    check(
+        &MODEL.replace("      file: m.gguf\n", ""),
+        expect![
+            "bad.yaml:7: RealmModel smol (document at line 1): spec.source.huggingFace: missing field `file`"
+        ],
+    );
+    check(
+        &MODEL.replace("m.gguf", "../m.gguf"),
+        expect![
+            "bad.yaml:9: RealmModel smol (document at line 1): spec.source.huggingFace.file: the path must be relative, without empty parts and without '..'"
+        ],
+    );
+    check(
+        &MODEL.replace("name: smol", "name: Smol_1"),
+        expect![
+            "bad.yaml:4: RealmModel Smol_1 (document at line 1): metadata.name: metadata.name must start with a letter, hold only lower-case letters, digits and '-', and have at most 40 characters, because it also names a Service"
+        ],
+    );
+    check(
+        &model_and("    http:\n      url: http://h/m.gguf\n      sha256: abc\n"),
+        expect![[r#"
         bad.yaml:6: RealmModel smol (document at line 1): spec.source: set exactly one of huggingFace, http, pvc and image
-        bad.yaml:12: RealmModel smol (document at line 1): spec.source.http.sha256: sha256 must be 64 lower-case hexadecimal digits: the output of `sha256sum FILE`"#]]);
-    check(&model_and("  engine:\n    parallel: 0\n"), expect!["bad.yaml:11: RealmModel smol (document at line 1): spec.engine.parallel: should be greater than or equal to 1"]);
-    check(&model_and("  rollout:\n    drainTimeout: soon\n"), expect![[r#"bad.yaml:11: RealmModel smol (document at line 1): spec.rollout.drainTimeout: duration "soon" should be a whole number followed by s, m or h, such as 30s"#]]);
+        bad.yaml:12: RealmModel smol (document at line 1): spec.source.http.sha256: sha256 must be 64 lower-case hexadecimal digits: the output of `sha256sum FILE`"#]],
+    );
+    check(
+        &model_and("  engine:\n    parallel: 0\n"),
+        expect![
+            "bad.yaml:11: RealmModel smol (document at line 1): spec.engine.parallel: should be greater than or equal to 1"
+        ],
+    );
+    check(
+        &model_and("  rollout:\n    drainTimeout: soon\n"),
+        expect![[
+            r#"bad.yaml:11: RealmModel smol (document at line 1): spec.rollout.drainTimeout: duration "soon" should be a whole number followed by s, m or h, such as 30s"#
+        ]],
+    );
 }
 
 #[test]
 fn kinds_and_versions() {
-    check(&MODEL.replace("kind: RealmModel", "kind: RealmModell"), expect!["bad.yaml:2: RealmModell smol (document at line 1): kind: no such kind; did you mean `RealmModel`?"]);
-    check(&MODEL.replace("kind: RealmModel", "kind: realmmodel"), expect!["bad.yaml:2: realmmodel smol (document at line 1): kind: no such kind; did you mean `RealmModel`?"]);
-    check(&MODEL.replace("kind: RealmModel\n", ""), expect!["bad.yaml:1: resource without kind smol (document at line 1): kind: missing or not a text; for example `kind: RealmModel`"]);
-    check(&MODEL.replace("v1alpha1", "v1"), expect!["bad.yaml:1: RealmModel smol (document at line 1): apiVersion: `realm.querent.io/v1` is not known; RealmModel is of realm.querent.io/v1alpha1"]);
-    check(&MODEL.replace("realm.querent.io", "realm.querent.oi"), expect!["bad.yaml:1: RealmModel smol (document at line 1): apiVersion: `realm.querent.oi/v1alpha1` is not known; RealmModel is of realm.querent.io/v1alpha1"]);
-    check(&MODEL.replace("kind: RealmModel", "kind: RealmGateway"), expect!["bad.yaml:2: RealmGateway smol (document at line 1): kind: no such kind; realm.querent.io has RealmModel and RealmTenant"]);
-    check("apiVersion: v1\nkind: List\nitems: []\n", expect!["bad.yaml:2: List (no name) (document at line 1): kind: give the items of the List as documents of their own"]);
-    check("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", expect!["no RealmModel in the files: `realm serve -f` needs one"]);
+    check(
+        &MODEL.replace("kind: RealmModel", "kind: RealmModell"),
+        expect![
+            "bad.yaml:2: RealmModell smol (document at line 1): kind: no such kind; did you mean `RealmModel`?"
+        ],
+    );
+    check(
+        &MODEL.replace("kind: RealmModel", "kind: realmmodel"),
+        expect![
+            "bad.yaml:2: realmmodel smol (document at line 1): kind: no such kind; did you mean `RealmModel`?"
+        ],
+    );
+    check(
+        &MODEL.replace("kind: RealmModel\n", ""),
+        expect![
+            "bad.yaml:1: resource without kind smol (document at line 1): kind: missing or not a text; for example `kind: RealmModel`"
+        ],
+    );
+    check(
+        &MODEL.replace("v1alpha1", "v1"),
+        expect![
+            "bad.yaml:1: RealmModel smol (document at line 1): apiVersion: `realm.querent.io/v1` is not known; RealmModel is of realm.querent.io/v1alpha1"
+        ],
+    );
+    check(
+        &MODEL.replace("realm.querent.io", "realm.querent.oi"),
+        expect![
+            "bad.yaml:1: RealmModel smol (document at line 1): apiVersion: `realm.querent.oi/v1alpha1` is not known; RealmModel is of realm.querent.io/v1alpha1"
+        ],
+    );
+    check(
+        &MODEL.replace("kind: RealmModel", "kind: RealmGateway"),
+        expect![
+            "bad.yaml:2: RealmGateway smol (document at line 1): kind: no such kind; realm.querent.io has RealmModel and RealmTenant"
+        ],
+    );
+    check(
+        "apiVersion: v1\nkind: List\nitems: []\n",
+        expect![
+            "bad.yaml:2: List (no name) (document at line 1): kind: give the items of the List as documents of their own"
+        ],
+    );
+    check(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",
+        expect!["no RealmModel in the files: `realm serve -f` needs one"],
+    );
     check("", expect!["no RealmModel in the files: `realm serve -f` needs one"]);
 }
 
 #[test]
 fn documents_and_yaml() {
-    check(&format!("# a comment\n---\n{MODEL}---\n{MODEL}"), expect!["bad.yaml:16: RealmModel smol (document at line 13): metadata.name: the same resource stands at bad.yaml:3 already"]);
-    check(&format!("{MODEL}---\n{}", MODEL.replace("smol", "other")), expect!["2 RealmModels in the files (smol, other): this version serves one at a time, choose it with --model NAME"]);
-    check(&model_and("\treplicas: 2\n"), expect!["bad.yaml:9: not valid YAML: while scanning a plain scalar, found a tab at line 9, column 13"]);
-    check(&model_and("  replicas: 2\n  replicas: 3\n"), expect!["bad.yaml:11: not valid YAML: duplicate mapping key: replicas, set DuplicateKeyPolicy in Options if acceptable at line 11, column 3"]);
-    check(&model_and("  engine: {parallel: 2\n"), expect!["bad.yaml:10: not valid YAML: unclosed bracket '{' at line 10, column 11"]);
-    check("{\"apiVersion\": \"realm.querent.io/v1alpha1\",\n \"kind\": \"RealmModel\",\n \"spec\": {\"x\": 1}}", expect![[r#"
+    check(
+        &format!("# a comment\n---\n{MODEL}---\n{MODEL}"),
+        expect![
+            "bad.yaml:16: RealmModel smol (document at line 13): metadata.name: the same resource stands at bad.yaml:3 already"
+        ],
+    );
+    check(
+        &format!("{MODEL}---\n{}", MODEL.replace("smol", "other")),
+        expect![
+            "2 RealmModels in the files (smol, other): this version serves one at a time, choose it with --model NAME"
+        ],
+    );
+    check(
+        &model_and("\treplicas: 2\n"),
+        expect![
+            "bad.yaml:9: not valid YAML: while scanning a plain scalar, found a tab at line 9, column 13"
+        ],
+    );
+    check(
+        &model_and("  replicas: 2\n  replicas: 3\n"),
+        expect![
+            "bad.yaml:11: not valid YAML: duplicate mapping key: replicas, set DuplicateKeyPolicy in Options if acceptable at line 11, column 3"
+        ],
+    );
+    check(
+        &model_and("  engine: {parallel: 2\n"),
+        expect!["bad.yaml:10: not valid YAML: unclosed bracket '{' at line 10, column 11"],
+    );
+    check(
+        "{\"apiVersion\": \"realm.querent.io/v1alpha1\",\n \"kind\": \"RealmModel\",\n \"spec\": {\"x\": 1}}",
+        expect![[r#"
         bad.yaml:3: RealmModel (no name) (document at line 1): spec.x: no such field; known are access, aliases, cache, engine, exposure, observability, replicas, resources, rollout, servedName, source, suspend
-        bad.yaml:3: RealmModel (no name) (document at line 1): spec: missing field `source`"#]]);
+        bad.yaml:3: RealmModel (no name) (document at line 1): spec: missing field `source`"#]],
+    );
 }
 
 #[test]
@@ -112,13 +275,48 @@ fn tenants_and_secrets() {
             tenant("  - name: main\n    secretKeyRef: {name: s, key: k}\n")
         )
     };
-    check(&tenant("  - name: main\n    secretKeyRef: {name: s, key: k}\n"), expect!["bad.yaml:18: RealmTenant acme (document at line 11): spec.apiKeys[0]: the Secret s with the key k in namespace default is not in the files; add it with another -f"]);
-    check(&tenant("  - name: main\n"), expect!["bad.yaml:18: RealmTenant acme (document at line 11): spec.apiKeys[0]: set exactly one of secretKeyRef and generate: true"]);
-    check(&tenant("  - name: main\n    generated: true\n"), expect!["bad.yaml:19: RealmTenant acme (document at line 11): spec.apiKeys[0].generated: no such field; did you mean `generate`?"]);
-    check(&secret("data: {k: '???'}\n"), expect!["bad.yaml:24: Secret s (document at line 21): data.k: not base64 (Invalid symbol 63, offset 0.); plain text belongs in stringData"]);
-    check(&secret("stringData: {k: short}\n"), expect!["bad.yaml:21: Secret s (document at line 21): data.k: the API key has 5 characters, it should have at least 16"]);
-    check(&secret("stringdata: {k: sk-0123456789abcdef}\n"), expect!["bad.yaml:24: Secret s (document at line 21): stringdata: no such field; did you mean `stringData`?"]);
-    check(&secret("stringData: {other: sk-0123456789abcdef}\n"), expect!["bad.yaml:18: RealmTenant acme (document at line 11): spec.apiKeys[0]: the Secret s with the key k in namespace default is not in the files; add it with another -f"]);
+    check(
+        &tenant("  - name: main\n    secretKeyRef: {name: s, key: k}\n"),
+        expect![
+            "bad.yaml:18: RealmTenant acme (document at line 11): spec.apiKeys[0]: the Secret s with the key k in namespace default is not in the files; add it with another -f"
+        ],
+    );
+    check(
+        &tenant("  - name: main\n"),
+        expect![
+            "bad.yaml:18: RealmTenant acme (document at line 11): spec.apiKeys[0]: set exactly one of secretKeyRef and generate: true"
+        ],
+    );
+    check(
+        &tenant("  - name: main\n    generated: true\n"),
+        expect![
+            "bad.yaml:19: RealmTenant acme (document at line 11): spec.apiKeys[0].generated: no such field; did you mean `generate`?"
+        ],
+    );
+    check(
+        &secret("data: {k: '???'}\n"),
+        expect![
+            "bad.yaml:24: Secret s (document at line 21): data.k: not base64 (Invalid symbol 63, offset 0.); plain text belongs in stringData"
+        ],
+    );
+    check(
+        &secret("stringData: {k: short}\n"),
+        expect![
+            "bad.yaml:21: Secret s (document at line 21): data.k: the API key has 5 characters, it should have at least 16"
+        ],
+    );
+    check(
+        &secret("stringdata: {k: sk-0123456789abcdef}\n"),
+        expect![
+            "bad.yaml:24: Secret s (document at line 21): stringdata: no such field; did you mean `stringData`?"
+        ],
+    );
+    check(
+        &secret("stringData: {other: sk-0123456789abcdef}\n"),
+        expect![
+            "bad.yaml:18: RealmTenant acme (document at line 11): spec.apiKeys[0]: the Secret s with the key k in namespace default is not in the files; add it with another -f"
+        ],
+    );
 }
 
 #[test]
@@ -155,7 +353,8 @@ fn unreadable_files() {
         (latin, "latin.yaml:2: not UTF-8 text"),
         (huge, "larger than 4194304 bytes"),
     ] {
-        let error = read_all(std::slice::from_ref(&path), &mut std::io::empty()).unwrap_err().to_string();
+        let error =
+            read_all(std::slice::from_ref(&path), &mut std::io::empty()).unwrap_err().to_string();
         assert!(error.contains(words) && error.contains(path.to_str().unwrap()), "{error}");
     }
     let endless = &mut std::io::repeat(b'#');

@@ -2,7 +2,9 @@
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
-use realm_engine_server::manifest::{KeyFolder, ManifestError, Served, Text, parse, read_all, resolve};
+use realm_engine_server::manifest::{
+    KeyFolder, ManifestError, Served, Text, parse, read_all, resolve,
+};
 
 const ALL: &str = r"
 # Everything that kubectl would take as well.
@@ -51,13 +53,25 @@ fn one_file_holds_model_tenant_secret_and_more() {
     let manifests = parse(&text(ALL)).unwrap();
     assert_eq!(
         manifests.warnings,
-        ["all.yaml:3: Namespace team (document at line 3) skipped: only RealmModel, RealmTenant and Secret mean something here"]
+        [
+            "all.yaml:3: Namespace team (document at line 3) skipped: only RealmModel, RealmTenant and Secret mean something here"
+        ]
     );
     let resolved = resolve(&manifests, None, None).unwrap().resolved;
     let engine = &resolved.engine;
-    assert_eq!((engine.namespace.as_str(), engine.resource.as_str(), engine.served_name.as_str()), ("team", "smol", "SmolLM2"));
-    assert_eq!((engine.engine.parallel, engine.engine.context_length, engine.anonymous), (2, Some(1024), true));
-    let keys: Vec<_> = resolved.tenants.tenants[0].keys.iter().map(|key| (key.name.as_str(), key.sha256.len())).collect();
+    assert_eq!(
+        (engine.namespace.as_str(), engine.resource.as_str(), engine.served_name.as_str()),
+        ("team", "smol", "SmolLM2")
+    );
+    assert_eq!(
+        (engine.engine.parallel, engine.engine.context_length, engine.anonymous),
+        (2, Some(1024), true)
+    );
+    let keys: Vec<_> = resolved.tenants.tenants[0]
+        .keys
+        .iter()
+        .map(|key| (key.name.as_str(), key.sha256.len()))
+        .collect();
     assert_eq!(keys, [("main", 64), ("second", 64)]);
     let spelled = serde_json::to_string(&resolved.tenants).unwrap();
     assert!(!spelled.contains("sk-"), "only hashes leave the manifests");
@@ -74,12 +88,19 @@ fn json_and_yaml_mean_the_same() {
 
 #[test]
 fn several_models_need_a_choice() {
-    let other = ALL.replace("name: smol, namespace: team, labels: {a: b}", "name: other, namespace: team").replace("SmolLM2", "Other");
+    let other = ALL
+        .replace("name: smol, namespace: team, labels: {a: b}", "name: other, namespace: team")
+        .replace("SmolLM2", "Other");
     let start = other.find("apiVersion: realm").unwrap();
     let end = other.find("---\n---").unwrap();
     let two = format!("{ALL}---\n{}", &other[start..end]);
     let error = served(&two, None).unwrap_err().to_string();
-    assert!(error.contains("2 RealmModels") && error.contains("smol, other") && error.contains("--model"), "{error}");
+    assert!(
+        error.contains("2 RealmModels")
+            && error.contains("smol, other")
+            && error.contains("--model"),
+        "{error}"
+    );
     for wanted in ["other", "Other"] {
         assert_eq!(served(&two, Some(wanted)).unwrap().resolved.engine.resource, "other");
     }
@@ -113,6 +134,7 @@ fn a_generated_key_is_shown_once_kept_private_and_stays_the_same() {
     let second = resolve(&manifests, None, Some(&keys)).unwrap();
     assert!(second.generated.is_empty());
     assert_eq!(second.resolved.tenants, first.resolved.tenants);
-    let other = resolve(&manifests, None, Some(&KeyFolder::below(&folder.path().join("other")))).unwrap();
+    let other =
+        resolve(&manifests, None, Some(&KeyFolder::below(&folder.path().join("other")))).unwrap();
     assert_ne!(other.resolved.tenants, first.resolved.tenants);
 }

@@ -16,6 +16,7 @@ use crate::{
         seam::{EngineFactory, StepEngine},
     },
     state::Loaded,
+    threads::default_threads,
 };
 
 /// Context of a sequence when the configuration leaves it to the model, at most.
@@ -87,8 +88,9 @@ fn load_here(
 ) -> Result<Loaded, LoadingError> {
     check_digest(config, &file)?;
     let started = Instant::now();
-    let model = Model::open(&file.path, &ModelOptions::default())
-        .map_err(|source| LoadingError::Open { path: file.path.clone(), source: Box::new(source) })?;
+    let model = Model::open(&file.path, &ModelOptions::default()).map_err(|source| {
+        LoadingError::Open { path: file.path.clone(), source: Box::new(source) }
+    })?;
     let options = engine_options(config, &model);
     let engine = Engine::new(Arc::clone(&model), options).map_err(StartError::Engine)?;
     let (context_length, kv_bytes) = (engine.context_length(), engine.kv_bytes());
@@ -122,8 +124,7 @@ fn check_digest(config: &EngineConfig, file: &ModelFile) -> Result<(), LoadingEr
 fn engine_options(config: &EngineConfig, model: &Model) -> EngineOptions {
     let settings = &config.engine;
     let threads = settings.threads.and_then(|threads| NonZeroUsize::new(threads as usize));
-    let threads =
-        threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let threads = threads.unwrap_or_else(default_threads);
     let trained = model.info().context_length;
     let context = settings
         .context_length
