@@ -15,7 +15,9 @@ pub struct Duration(pub String);
 
 /// A text that is no [`Duration`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("duration {0:?} should be a whole number followed by s, m or h, such as 30s")]
+#[error(
+    "duration {0:?} should match '{PATTERN}': a whole number followed by s, m or h, such as 30s"
+)]
 pub struct BadDuration(pub String);
 
 impl Duration {

@@ -18,7 +18,7 @@ pub struct Quantity(pub String);
 /// A text that is no [`Quantity`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "quantity {0:?} should be a number with an optional suffix m, k, M, G, T, P, Ki, Mi, Gi, Ti or Pi, such as 500m or 2Gi"
+    "quantity {0:?} should match '{PATTERN}': a number with an optional suffix, such as 500m or 2Gi"
 )]
 pub struct BadQuantity(pub String);
 

@@ -1,6 +1,10 @@
 //! The operator's own port: metrics and probes.
 
-use std::{net::SocketAddr, sync::Arc, sync::atomic::{AtomicBool, Ordering}};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Router,
@@ -34,7 +38,11 @@ pub fn app(metrics: Metrics, readiness: Readiness) -> Router {
 }
 
 /// Serves until `stop`.
-pub async fn serve(address: SocketAddr, app: Router, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
@@ -45,12 +53,18 @@ async fn metrics_text(State(metrics): State<Metrics>) -> impl IntoResponse {
             let content = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             (StatusCode::OK, [(header::CONTENT_TYPE, content)], text)
         }
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string())
-        }
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(header::CONTENT_TYPE, "text/plain")],
+            error.to_string(),
+        ),
     }
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    if readiness.0.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") }
+    if readiness.0.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting")
+    }
 }

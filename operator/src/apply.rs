@@ -37,7 +37,9 @@ pub enum ApplyError {
         source: kube::Error,
     },
     /// An object of that name belongs to somebody else.
-    #[error("{kind} {name} exists and does not belong to this resource: delete or rename it, or rename this resource")]
+    #[error(
+        "{kind} {name} exists and does not belong to this resource: delete or rename it, or rename this resource"
+    )]
     Taken {
         /// Kind of the child.
         kind: String,
@@ -123,7 +125,12 @@ fn service_monitors(ctx: &Context, owner: &Owner) -> Api<DynamicObject> {
 }
 
 /// Writes a child whose kind is watched.
-async fn child<K>(ctx: &Context, owner: &Owner, desired: K, store: &Store<K>) -> Result<K, ApplyError>
+async fn child<K>(
+    ctx: &Context,
+    owner: &Owner,
+    desired: K,
+    store: &Store<K>,
+) -> Result<K, ApplyError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -179,7 +186,8 @@ where
 }
 
 fn to_json<K: Serialize>(kind: &str, object: &K) -> Result<Value, ApplyError> {
-    serde_json::to_value(object).map_err(|source| ApplyError::Json { kind: kind.to_owned(), source })
+    serde_json::to_value(object)
+        .map_err(|source| ApplyError::Json { kind: kind.to_owned(), source })
 }
 
 /// Plural of the kind, as in its URL.
@@ -201,7 +209,10 @@ async fn prune(
     let claims = applied.claim.iter().map(ResourceExt::name_any).collect();
     orphans(ctx, owner, &ctx.caches.claims, &claims).await?;
     let name = &owner.reference.name;
-    let monitor = ctx.caches.service_monitor(&owner.namespace, name).filter(|monitor| owner.owns(monitor.meta()));
+    let monitor = ctx
+        .caches
+        .service_monitor(&owner.namespace, name)
+        .filter(|monitor| owner.owns(monitor.meta()));
     if let Some(monitor) = monitor
         && applied.service_monitor.is_none()
         && capabilities.service_monitor
@@ -217,10 +228,18 @@ fn mounted_config_maps(ctx: &Context, owner: &Owner) -> BTreeSet<String> {
             && pod.labels().get(names::LABEL_MODEL) == Some(&owner.reference.name)
     });
     let volumes = pods.iter().filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref()).flatten();
-    volumes.filter_map(|volume| volume.config_map.as_ref()).map(|source| source.name.clone()).collect()
+    volumes
+        .filter_map(|volume| volume.config_map.as_ref())
+        .map(|source| source.name.clone())
+        .collect()
 }
 
-async fn orphans<K>(ctx: &Context, owner: &Owner, store: &Store<K>, keep: &BTreeSet<String>) -> Result<(), ApplyError>
+async fn orphans<K>(
+    ctx: &Context,
+    owner: &Owner,
+    store: &Store<K>,
+    keep: &BTreeSet<String>,
+) -> Result<(), ApplyError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -252,9 +271,12 @@ where
     match api.delete(&object.name_any(), &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-        Err(source) => {
-            Err(ApplyError::Api { verb: "delete", kind: kind_of(api), name: object.name_any(), source })
-        }
+        Err(source) => Err(ApplyError::Api {
+            verb: "delete",
+            kind: kind_of(api),
+            name: object.name_any(),
+            source,
+        }),
     }
 }
 
@@ -267,7 +289,10 @@ pub async fn nudge_pods(ctx: &Context, pods: &[Arc<Pod>], version: &str) -> Resu
         }
         let api = Api::<Pod>::namespaced(ctx.client.clone(), &pod.namespace().unwrap_or_default());
         let patch = json!({ "metadata": { "annotations": { ANNOTATION_TENANTS: version } } });
-        match api.patch_metadata(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await {
+        match api
+            .patch_metadata(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+        {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_not_found() => {}
             Err(source) => {
@@ -283,14 +308,27 @@ pub async fn nudge_pods(ctx: &Context, pods: &[Arc<Pod>], version: &str) -> Resu
 const ANNOTATION_TENANTS: &str = "realm.querent.io/tenants-version";
 
 /// Creates a Secret unless one of its name exists; an existing one is never changed, so a generated key never rotates.
-pub async fn create_secret_once(ctx: &Context, owner: &Owner, secret: &Secret) -> Result<Secret, ApplyError> {
-    let (api, name, kind) = (namespaced::<Secret>(ctx, owner), secret.name_any(), "secrets".to_owned());
-    let params = kube::api::PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), dry_run: false };
+pub async fn create_secret_once(
+    ctx: &Context,
+    owner: &Owner,
+    secret: &Secret,
+) -> Result<Secret, ApplyError> {
+    let (api, name, kind) =
+        (namespaced::<Secret>(ctx, owner), secret.name_any(), "secrets".to_owned());
+    let params = kube::api::PostParams {
+        field_manager: Some(names::FIELD_MANAGER.to_owned()),
+        dry_run: false,
+    };
     match api.create(&params, secret).await {
         Ok(created) => Ok(created),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let found = api.get(&name).await;
-            let found = found.map_err(|source| ApplyError::Api { verb: "read", kind: kind.clone(), name: name.clone(), source })?;
+            let found = found.map_err(|source| ApplyError::Api {
+                verb: "read",
+                kind: kind.clone(),
+                name: name.clone(),
+                source,
+            })?;
             if owner.owns(found.meta()) { Ok(found) } else { Err(ApplyError::Taken { kind, name }) }
         }
         Err(source) => Err(ApplyError::Api { verb: "create", kind, name, source }),

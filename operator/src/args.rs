@@ -29,7 +29,12 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct RunArguments {
     /// Image of the engine-server pods.
-    #[arg(long, env = "REALM_ENGINE_IMAGE", default_value = "ghcr.io/querent-ai/realm:0.1.0", global = true)]
+    #[arg(
+        long,
+        env = "REALM_ENGINE_IMAGE",
+        default_value = "ghcr.io/querent-ai/realm:0.1.0",
+        global = true
+    )]
     pub engine_image: String,
     /// Mirror of Hugging Face that the pods download from.
     #[arg(long, env = "HF_ENDPOINT", global = true)]

@@ -34,7 +34,10 @@ impl<K: Hash + Eq> Backoff<K> {
         }
         let noise = self.jitter.hash_one(&key);
         let attempt = attempts.entry(key).or_default();
-        let doubled = self.first.saturating_mul(1_u32.checked_shl(*attempt).unwrap_or(u32::MAX)).min(self.longest);
+        let doubled = self
+            .first
+            .saturating_mul(1_u32.checked_shl(*attempt).unwrap_or(u32::MAX))
+            .min(self.longest);
         let noise = noise.rotate_left(attempt.wrapping_mul(7)) % 512;
         *attempt = attempt.saturating_add(1).min(31);
         doubled / 2 + doubled * (noise as u32) / 1024

@@ -82,7 +82,11 @@ pub struct Watches {
 impl Watches {
     /// Starts a watch of every kind that exists on any cluster.
     #[must_use]
-    pub fn start(client: Client, stop: CancellationToken, metrics: Metrics) -> (Self, Caches, Changes) {
+    pub fn start(
+        client: Client,
+        stop: CancellationToken,
+        metrics: Metrics,
+    ) -> (Self, Caches, Changes) {
         let (models, models_changed) = mpsc::channel(CHANGES_MAX);
         let (tenants, tenants_changed) = mpsc::channel(CHANGES_MAX);
         let watches = Self { client, stop, metrics, models, tenants };
@@ -126,7 +130,9 @@ impl Watches {
         let (api, writer) = (Api::<RealmModel>::all(self.client.clone()), Writer::default());
         let concerns = move |model: &RealmModel| {
             let (namespace, name) = (model.namespace(), model.name_any());
-            let named = tenants.state_filter(|tenant| tenant.namespace() == namespace && tenant.wants_model(&name));
+            let named = tenants.state_filter(|tenant| {
+                tenant.namespace() == namespace && tenant.wants_model(&name)
+            });
             named.iter().map(|tenant| ObjectRef::from_obj(&**tenant)).collect()
         };
         self.watch_with(api, watcher::Config::default(), writer, self.tenants.clone(), concerns)
@@ -138,7 +144,8 @@ impl Watches {
         let concerns = move |tenant: &RealmTenant| {
             let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
             let named = tenant.spec.models.iter().map(|model| model.name.clone());
-            let mut models: Vec<String> = named.chain(programmed.models_of(&namespace, &name)).collect();
+            let mut models: Vec<String> =
+                named.chain(programmed.models_of(&namespace, &name)).collect();
             models.sort();
             models.dedup();
             models.into_iter().map(|model| ObjectRef::new(&model).within(&namespace)).collect()
@@ -172,7 +179,9 @@ impl Watches {
     {
         let kind = api.resource_url().rsplit('/').next().unwrap_or_default().to_owned();
         let store = writer.as_reader();
-        let events = watcher(api, config).default_backoff().modify(|object| object.managed_fields_mut().clear());
+        let events = watcher(api, config)
+            .default_backoff()
+            .modify(|object| object.managed_fields_mut().clear());
         let objects = reflector(writer, events).touched_objects();
         let (stop, metrics) = (self.stop.clone(), self.metrics.clone());
         tokio::spawn(async move {
@@ -231,8 +240,9 @@ impl Caches {
     /// Tenants that name a model.
     #[must_use]
     pub fn tenants_of(&self, namespace: &str, model: &str) -> Vec<Arc<RealmTenant>> {
-        self.tenants
-            .state_filter(|tenant| tenant.namespace().as_deref() == Some(namespace) && tenant.wants_model(model))
+        self.tenants.state_filter(|tenant| {
+            tenant.namespace().as_deref() == Some(namespace) && tenant.wants_model(model)
+        })
     }
 
     /// Asks for a reconcile of the tenants that name a model. When the queue is full they are reconciled anyway, only

@@ -74,8 +74,12 @@ where
 /// The verb in the API server's words; a watch is told from a get by its query.
 fn verb<Body>(request: &Request<Body>) -> &'static str {
     match *request.method() {
-        Method::GET if request.uri().query().is_some_and(|query| query.contains("watch=true")) => "watch",
-        Method::GET if request.uri().query().is_some_and(|query| query.contains("limit=")) => "list",
+        Method::GET if request.uri().query().is_some_and(|query| query.contains("watch=true")) => {
+            "watch"
+        }
+        Method::GET if request.uri().query().is_some_and(|query| query.contains("limit=")) => {
+            "list"
+        }
         Method::GET => "get",
         Method::POST => "create",
         Method::PUT => "update",

@@ -14,8 +14,8 @@ use realm_crds::{TenantEntry, names};
 use tokio::sync::watch;
 
 use crate::{
-    backoff::Backoff, caches::Caches, capabilities::Capabilities, health::HealthClient, metrics::Metrics,
-    settings::PodSettings,
+    backoff::Backoff, caches::Caches, capabilities::Capabilities, health::HealthClient,
+    metrics::Metrics, settings::PodSettings,
 };
 
 /// First and longest delay after a failure.
@@ -120,7 +120,8 @@ impl Programmed {
     #[must_use]
     pub fn models_of(&self, namespace: &str, tenant: &str) -> Vec<String> {
         let models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lists = |model: &ProgrammedModel| model.tenants.iter().any(|entry| entry.name == tenant);
+        let lists =
+            |model: &ProgrammedModel| model.tenants.iter().any(|entry| entry.name == tenant);
         models
             .iter()
             .filter(|((space, _), model)| space == namespace && lists(model))

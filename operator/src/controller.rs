@@ -63,7 +63,13 @@ async fn controller<K, Reconcile, Reconciled>(
     stop: CancellationToken,
     reconcile: Reconcile,
 ) where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
     K::DynamicType: Hash + Eq,
     Reconcile: Fn(Arc<K>, Arc<Context>) -> Reconciled + Send + Sync + 'static,
     Reconciled: Future<Output = Result<Action, (&'static str, String)>> + Send + 'static,
@@ -114,7 +120,12 @@ where
     result.map_err(|(_, text)| Failure { text })
 }
 
-fn retry<K: Resource<DynamicType = ()>>(kind: &'static str, object: &K, error: &impl Display, ctx: &Context) -> Action {
+fn retry<K: Resource<DynamicType = ()>>(
+    kind: &'static str,
+    object: &K,
+    error: &impl Display,
+    ctx: &Context,
+) -> Action {
     let (namespace, name) = key(object);
     let delay = ctx.retries.next((kind, (namespace.clone(), name.clone())));
     warn!(kind, namespace, name, %error, retry_in_seconds = delay.as_secs_f64(), "reconcile failed");
@@ -126,7 +137,9 @@ fn key<K: Resource<DynamicType = ()>>(object: &K) -> (String, String) {
 }
 
 /// One item for each change after the present value.
-fn capability_changes(receiver: watch::Receiver<Capabilities>) -> impl Stream<Item = ()> + Send + 'static {
+fn capability_changes(
+    receiver: watch::Receiver<Capabilities>,
+) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold(receiver, |mut receiver| async move {
         receiver.changed().await.ok()?;
         Some(((), receiver))

@@ -36,7 +36,10 @@ pub async fn start(
 }
 
 /// The same values without the time before the first one.
-fn known(mut from: watch::Receiver<Option<Capabilities>>, first: Capabilities) -> watch::Receiver<Capabilities> {
+fn known(
+    mut from: watch::Receiver<Option<Capabilities>>,
+    first: Capabilities,
+) -> watch::Receiver<Capabilities> {
     let (sender, receiver) = watch::channel(first);
     tokio::spawn(async move {
         while from.changed().await.is_ok() {

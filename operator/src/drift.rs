@@ -7,9 +7,9 @@ use serde_json::Value;
 #[must_use]
 pub fn holds(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
-        (Value::Object(desired), Value::Object(live)) => desired
-            .iter()
-            .all(|(key, value)| live.get(key).map_or_else(|| is_empty(value), |found| holds(value, found))),
+        (Value::Object(desired), Value::Object(live)) => desired.iter().all(|(key, value)| {
+            live.get(key).map_or_else(|| is_empty(value), |found| holds(value, found))
+        }),
         (Value::Array(desired), Value::Array(live)) => list_holds(desired, live),
         (desired, live) => desired == live,
     }
@@ -28,11 +28,13 @@ fn is_empty(value: &Value) -> bool {
 /// Lists whose items have a key are sets (containers, ports, owners); other lists must be equal in length and order.
 fn list_holds(desired: &[Value], live: &[Value]) -> bool {
     match desired.iter().map(item_key).collect::<Option<Vec<_>>>() {
-        Some(keys) if !keys.is_empty() => desired
-            .iter()
-            .zip(keys)
-            .all(|(item, key)| live.iter().any(|found| item_key(found) == Some(key) && holds(item, found))),
-        _ => desired.len() == live.len() && desired.iter().zip(live).all(|(item, found)| holds(item, found)),
+        Some(keys) if !keys.is_empty() => desired.iter().zip(keys).all(|(item, key)| {
+            live.iter().any(|found| item_key(found) == Some(key) && holds(item, found))
+        }),
+        _ => {
+            desired.len() == live.len()
+                && desired.iter().zip(live).all(|(item, found)| holds(item, found))
+        }
     }
 }
 
@@ -55,8 +57,18 @@ mod tests {
             (json!({"a": {}, "b": []}), json!({}), true, "empty values are left out"),
             (json!({"l": [1, 2]}), json!({"l": [2, 1]}), false, "order of plain lists"),
             (json!({"l": [1]}), json!({"l": [1, 2]}), false, "length of plain lists"),
-            (json!({"c": [{"name": "x", "v": 1}]}), json!({"c": [{"name": "y"}, {"name": "x", "v": 1}]}), true, "a sidecar"),
-            (json!({"c": [{"name": "x", "v": 1}]}), json!({"c": [{"name": "x", "v": 2}]}), false, "a changed item"),
+            (
+                json!({"c": [{"name": "x", "v": 1}]}),
+                json!({"c": [{"name": "y"}, {"name": "x", "v": 1}]}),
+                true,
+                "a sidecar",
+            ),
+            (
+                json!({"c": [{"name": "x", "v": 1}]}),
+                json!({"c": [{"name": "x", "v": 2}]}),
+                false,
+                "a changed item",
+            ),
             (json!({"c": [{"name": "x"}]}), json!({"c": [{"name": "y"}]}), false, "a missing item"),
         ];
         for (desired, live, expected, why) in cases {

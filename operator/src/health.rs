@@ -97,10 +97,19 @@ impl HealthClient {
     }
 
     async fn ask_pod(&self, pod: &Pod) -> Result<Health, HealthError> {
-        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).filter(|ip| !ip.is_empty());
+        let address = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.pod_ip.as_deref())
+            .filter(|ip| !ip.is_empty());
         let url = health_url(address.ok_or(HealthError::NoAddress)?);
-        let _permit = self.permits.acquire().await.map_err(|error| HealthError::NoAnswer(error.to_string()))?;
-        let no_answer = |error: reqwest::Error| HealthError::NoAnswer(error.without_url().to_string());
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|error| HealthError::NoAnswer(error.to_string()))?;
+        let no_answer =
+            |error: reqwest::Error| HealthError::NoAnswer(error.without_url().to_string());
         let mut response = self.http.get(url).send().await.map_err(no_answer)?;
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(no_answer)? {

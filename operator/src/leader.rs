@@ -106,7 +106,9 @@ impl Candidate {
         };
         match written {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -120,8 +122,10 @@ impl Candidate {
             _ => clock,
         };
         self.seen = Some((spec.clone(), since));
-        let length = Duration::from_secs(spec.lease_duration_seconds.unwrap_or(LEASE_SECONDS).max(1) as u64);
-        let free = holder.is_empty() || holder == self.identity || clock.duration_since(since) >= length;
+        let length =
+            Duration::from_secs(spec.lease_duration_seconds.unwrap_or(LEASE_SECONDS).max(1) as u64);
+        let free =
+            holder.is_empty() || holder == self.identity || clock.duration_since(since) >= length;
         if !free {
             return Claim::Wait;
         }

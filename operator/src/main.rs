@@ -35,7 +35,10 @@ fn main() -> anyhow::Result<()> {
             rustls::crypto::ring::default_provider()
                 .install_default()
                 .map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
             runtime.block_on(run(arguments.run))
         }
     }
@@ -54,12 +57,14 @@ async fn run(arguments: RunArguments) -> anyhow::Result<()> {
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let app = admin::app(metrics.clone(), readiness.clone());
     let admin = tokio::spawn(admin::serve(arguments.admin_address, app, stop.clone()));
-    let client = client::connect(&metrics).await.context("failed to set up the client of the API server")?;
+    let client =
+        client::connect(&metrics).await.context("failed to set up the client of the API server")?;
     let identity = match arguments.identity.clone() {
         Some(identity) => identity,
         None => random_identity()?,
     };
-    let mut candidate = Candidate::new(Api::namespaced(client.clone(), &arguments.namespace), identity);
+    let mut candidate =
+        Candidate::new(Api::namespaced(client.clone(), &arguments.namespace), identity);
     info!(version = env!("CARGO_PKG_VERSION"), engine_image = arguments.engine_image, "starting");
     readiness.set(true);
     tokio::select! {
@@ -84,7 +89,13 @@ async fn lead(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let work = CancellationToken::new();
-    let mut controllers = tokio::spawn(reconcile(arguments.clone(), client, metrics, work.clone(), readiness.clone()));
+    let mut controllers = tokio::spawn(reconcile(
+        arguments.clone(),
+        client,
+        metrics,
+        work.clone(),
+        readiness.clone(),
+    ));
     let lost = tokio::select! {
         () = candidate.hold() => true,
         () = stop.cancelled() => false,
@@ -116,13 +127,15 @@ async fn reconcile(
 ) -> anyhow::Result<()> {
     let (watches, caches, changes) = Watches::start(client.clone(), stop.clone(), metrics.clone());
     let capabilities =
-        discover::start(client.clone(), watches, caches.clone(), metrics.clone(), stop.clone()).await;
+        discover::start(client.clone(), watches, caches.clone(), metrics.clone(), stop.clone())
+            .await;
     tokio::select! {
         ready = caches.ready() => ready.context("a watch ended before it began")?,
         () = stop.cancelled() => return Ok(()),
     }
     info!(models = caches.models.len(), tenants = caches.tenants.len(), "caches are warm");
-    let settings = PodSettings { engine_image: arguments.engine_image, hf_endpoint: arguments.hf_endpoint };
+    let settings =
+        PodSettings { engine_image: arguments.engine_image, hf_endpoint: arguments.hf_endpoint };
     let health = HealthClient::new().context("failed to set up the client of the pods")?;
     let ctx = Context::new(client, caches, capabilities, settings, health, metrics);
     readiness.set(true);
@@ -132,7 +145,8 @@ async fn reconcile(
 
 /// Cancelled by SIGTERM or SIGINT.
 fn stop_signal() -> anyhow::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let trigger = stop.clone();
     tokio::spawn(async move {
@@ -148,6 +162,7 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 
 fn random_identity() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("failed to get randomness: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("failed to get randomness: {error}"))?;
     Ok(format!("realm-operator-{}", hex::encode(bytes)))
 }

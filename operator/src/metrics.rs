@@ -94,18 +94,46 @@ impl Default for Metrics {
         };
         registry.register("reconcile", "Reconciles finished", families.reconciles.clone());
         let (name, unit) = ("reconcile_duration", Unit::Seconds);
-        registry.register_with_unit(name, "Reconcile time", unit, families.reconcile_seconds.clone());
+        registry.register_with_unit(
+            name,
+            "Reconcile time",
+            unit,
+            families.reconcile_seconds.clone(),
+        );
         let help = "Unix time of the last successful reconcile";
-        registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, families.last_success.clone());
-        registry.register("watch_restarts", "Watches started anew", families.watch_restarts.clone());
-        registry.register("apiserver_requests", "API requests by the operator", families.requests.clone());
+        registry.register_with_unit(
+            "last_success_timestamp",
+            help,
+            Unit::Seconds,
+            families.last_success.clone(),
+        );
+        registry.register(
+            "watch_restarts",
+            "Watches started anew",
+            families.watch_restarts.clone(),
+        );
+        registry.register(
+            "apiserver_requests",
+            "API requests by the operator",
+            families.requests.clone(),
+        );
         let (name, unit) = ("apiserver_request_duration", Unit::Seconds);
-        registry.register_with_unit(name, "API request time", unit, families.request_seconds.clone());
+        registry.register_with_unit(
+            name,
+            "API request time",
+            unit,
+            families.request_seconds.clone(),
+        );
         registry.register("leader", "1 while holding the lease", families.leader.clone());
         let help = "Child objects put back after a foreign change";
         registry.register("drift_corrections", help, families.drift.clone());
         let help = "Creation of the resource to first Ready";
-        registry.register_with_unit("time_to_ready", help, Unit::Seconds, families.time_to_ready.clone());
+        registry.register_with_unit(
+            "time_to_ready",
+            help,
+            Unit::Seconds,
+            families.time_to_ready.clone(),
+        );
         Self(Arc::new(Families { registry, ..families }))
     }
 }

@@ -62,7 +62,10 @@ impl ReconcileError {
 }
 
 /// Makes the cluster match one RealmModel.
-pub async fn reconcile(model: Arc<RealmModel>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(
+    model: Arc<RealmModel>,
+    ctx: Arc<Context>,
+) -> Result<Action, ReconcileError> {
     let key = (model.namespace().unwrap_or_default(), model.name_any());
     if model.metadata.deletion_timestamp.is_some() || publish::is_paused(&model.metadata) {
         return Ok(Action::await_change());
@@ -71,7 +74,8 @@ pub async fn reconcile(model: Arc<RealmModel>, ctx: Arc<Context>) -> Result<Acti
     let validated = match validate::validate(&model, &fetched) {
         Ok(validated) => validated,
         Err(error) => {
-            let status = status::refused(&model, &error, fetched.deployment.as_deref(), Timestamp::now());
+            let status =
+                status::refused(&model, &error, fetched.deployment.as_deref(), Timestamp::now());
             ctx.programmed.set(key, ProgrammedModel::default());
             write_status(&ctx, &model, status).await?;
             return Ok(Action::await_change());
@@ -82,7 +86,8 @@ pub async fn reconcile(model: Arc<RealmModel>, ctx: Arc<Context>) -> Result<Acti
         Ok(applied) => applied,
         Err(error) => {
             let deployment = fetched.deployment.as_deref();
-            let status = status::not_programmed(&model, &error.to_string(), deployment, Timestamp::now());
+            let status =
+                status::not_programmed(&model, &error.to_string(), deployment, Timestamp::now());
             write_status(&ctx, &model, status).await?;
             return Err(error.into());
         }
@@ -104,7 +109,10 @@ pub async fn reconcile(model: Arc<RealmModel>, ctx: Arc<Context>) -> Result<Acti
 }
 
 /// Pods that answer with an older tenant table.
-fn behind(reports: &[PodReport], model: &ValidatedModel) -> Vec<Arc<k8s_openapi::api::core::v1::Pod>> {
+fn behind(
+    reports: &[PodReport],
+    model: &ValidatedModel,
+) -> Vec<Arc<k8s_openapi::api::core::v1::Pod>> {
     let old = |report: &&PodReport| {
         report.health.as_ref().is_ok_and(|health| health.tenants_version != model.tenants.version)
             && report.pod.metadata.deletion_timestamp.is_none()
@@ -124,7 +132,11 @@ fn remember(ctx: &Context, key: &Key, model: &ValidatedModel, status: &RealmMode
     }
 }
 
-async fn write_status(ctx: &Context, model: &RealmModel, status: RealmModelStatus) -> Result<(), PublishError> {
+async fn write_status(
+    ctx: &Context,
+    model: &RealmModel,
+    status: RealmModelStatus,
+) -> Result<(), PublishError> {
     let old = model.status.clone().unwrap_or_default();
     if status == old {
         return Ok(());
@@ -132,15 +144,20 @@ async fn write_status(ctx: &Context, model: &RealmModel, status: RealmModelStatu
     let was_served = old.served_generation.is_some();
     publish::conditions_changed(ctx, model, &old.conditions, &status.conditions).await;
     if !was_served && condition::holds(&status.conditions, condition::READY) {
-        let since = model.creation_timestamp().map(|time| Timestamp::now().duration_since(time.0).as_secs_f64());
+        let since = model
+            .creation_timestamp()
+            .map(|time| Timestamp::now().duration_since(time.0).as_secs_f64());
         ctx.metrics.first_ready(KIND, since.unwrap_or_default());
     }
-    let api = Api::<RealmModel>::namespaced(ctx.client.clone(), &model.namespace().unwrap_or_default());
+    let api =
+        Api::<RealmModel>::namespaced(ctx.client.clone(), &model.namespace().unwrap_or_default());
     publish::status(&api, &model.name_any(), &status).await
 }
 
 fn action(ctx: &Context, key: Key, next: Next, tenants: &[realm_crds::RealmTenant]) -> Action {
-    let given = tenants.iter().any(|tenant| tenant.spec.api_keys.iter().any(|key| key.secret_key_ref.is_some()));
+    let given = tenants
+        .iter()
+        .any(|tenant| tenant.spec.api_keys.iter().any(|key| key.secret_key_ref.is_some()));
     let slow = if given { SECRETS_RESYNC } else { RESYNC };
     match next {
         Next::AskPods => Action::requeue(ctx.polls.next((KIND, key))),

@@ -30,21 +30,31 @@ pub struct PublishError {
 /// Whether the object asks to be left alone.
 #[must_use]
 pub fn is_paused(metadata: &ObjectMeta) -> bool {
-    let annotation = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::ANNOTATION_PAUSED));
+    let annotation = metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(names::ANNOTATION_PAUSED));
     annotation.is_some_and(|value| value == "true")
 }
 
 /// Writes a status by server-side apply. An object that is gone needs none.
-pub async fn status<K>(api: &Api<K>, name: &str, status: &impl Serialize) -> Result<(), PublishError>
+pub async fn status<K>(
+    api: &Api<K>,
+    name: &str,
+    status: &impl Serialize,
+) -> Result<(), PublishError>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let document = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
+    let document =
+        json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
     let params = PatchParams::apply(names::FIELD_MANAGER).force();
     match api.patch_status(name, &params, &Patch::Apply(&document)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(source) => Err(PublishError { kind: K::kind(&()).into_owned(), name: name.to_owned(), source }),
+        Err(source) => {
+            Err(PublishError { kind: K::kind(&()).into_owned(), name: name.to_owned(), source })
+        }
     }
 }
 
@@ -54,7 +64,8 @@ where
     K: Resource<DynamicType = ()>,
 {
     for kind in [condition::ACCEPTED, condition::READY] {
-        let find = |list: &[Condition]| list.iter().find(|condition| condition.type_ == kind).cloned();
+        let find =
+            |list: &[Condition]| list.iter().find(|condition| condition.type_ == kind).cloned();
         let (before, Some(now)) = (find(old), find(new)) else { continue };
         let turned = before.as_ref().is_none_or(|before| before.status != now.status);
         let first_no = before.is_none() && kind == condition::READY && now.status != "True";
@@ -64,7 +75,12 @@ where
         let event = Event {
             type_: if now.status == "True" { EventType::Normal } else { EventType::Warning },
             reason: now.reason.clone(),
-            note: Some(format!("{kind} is {}: {}", now.status, now.message).chars().take(NOTE_MAX_CHARS).collect()),
+            note: Some(
+                format!("{kind} is {}: {}", now.status, now.message)
+                    .chars()
+                    .take(NOTE_MAX_CHARS)
+                    .collect(),
+            ),
             action: "Reconcile".to_owned(),
             secondary: None,
         };

@@ -8,7 +8,9 @@ pub mod status;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{Api, Resource, ResourceExt, runtime::controller::Action, runtime::reflector::ObjectRef};
+use kube::{
+    Api, Resource, ResourceExt, runtime::controller::Action, runtime::reflector::ObjectRef,
+};
 use realm_crds::{
     RealmTenant, RealmTenantStatus, condition,
     resolve::{KeyHashes, KeyRef},
@@ -68,7 +70,10 @@ impl ReconcileError {
 }
 
 /// Makes the cluster match one RealmTenant.
-pub async fn reconcile(tenant: Arc<RealmTenant>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(
+    tenant: Arc<RealmTenant>,
+    ctx: Arc<Context>,
+) -> Result<Action, ReconcileError> {
     if tenant.metadata.deletion_timestamp.is_some() || publish::is_paused(&tenant.metadata) {
         return Ok(Action::await_change());
     }
@@ -78,14 +83,23 @@ pub async fn reconcile(tenant: Arc<RealmTenant>, ctx: Arc<Context>) -> Result<Ac
         return Ok(Action::await_change());
     }
     let namespace = tenant.namespace().ok_or(ReconcileError::NoIdentity)?;
-    let owner = Owner::tenant(&namespace, tenant.controller_owner_ref(&()).ok_or(ReconcileError::NoIdentity)?);
+    let owner = Owner::tenant(
+        &namespace,
+        tenant.controller_owner_ref(&()).ok_or(ReconcileError::NoIdentity)?,
+    );
     let mut hashes = read_hashes(&ctx, places(&namespace, &tenant)).await?;
     generate_missing(&ctx, &owner, &tenant, &mut hashes).await?;
     forget_removed(&ctx, &owner, &tenant).await?;
     let Some(models) = models(&ctx, &namespace, &tenant) else {
         return Ok(Action::requeue(ctx.polls.next((KIND, (namespace, tenant.name_any())))));
     };
-    let status = status::observe(&Observed { tenant: &tenant, namespace: &namespace, hashes: &hashes, models: &models, now });
+    let status = status::observe(&Observed {
+        tenant: &tenant,
+        namespace: &namespace,
+        hashes: &hashes,
+        models: &models,
+        now,
+    });
     let ready = condition::holds(&status.conditions, condition::READY);
     write_status(&ctx, &tenant, status).await?;
     ctx.polls.reset(&(KIND, (namespace, tenant.name_any())));
@@ -95,7 +109,10 @@ pub async fn reconcile(tenant: Arc<RealmTenant>, ctx: Arc<Context>) -> Result<Ac
 
 fn places(namespace: &str, tenant: &RealmTenant) -> Vec<KeyRef> {
     let name = tenant.name_any();
-    let place = |key: &realm_crds::realm_tenant::ApiKey| KeyRef { namespace: namespace.to_owned(), secret: key.secret(&name) };
+    let place = |key: &realm_crds::realm_tenant::ApiKey| KeyRef {
+        namespace: namespace.to_owned(),
+        secret: key.secret(&name),
+    };
     tenant.spec.api_keys.iter().map(place).collect()
 }
 
@@ -108,9 +125,13 @@ async fn generate_missing(
 ) -> Result<(), ReconcileError> {
     let mut created = Vec::new();
     for key in tenant.spec.api_keys.iter().filter(|key| key.generate) {
-        let place = KeyRef { namespace: owner.namespace.clone(), secret: key.secret(&owner.reference.name) };
+        let place = KeyRef {
+            namespace: owner.namespace.clone(),
+            secret: key.secret(&owner.reference.name),
+        };
         if !hashes.contains_key(&place) {
-            apply::create_secret_once(ctx, owner, &build::api_key_secret(owner, &place.secret)?).await?;
+            apply::create_secret_once(ctx, owner, &build::api_key_secret(owner, &place.secret)?)
+                .await?;
             created.push(place);
         }
     }
@@ -124,7 +145,11 @@ async fn generate_missing(
 }
 
 /// Deletes the Secrets of generated keys that the spec no longer lists.
-async fn forget_removed(ctx: &Context, owner: &Owner, tenant: &RealmTenant) -> Result<(), ReconcileError> {
+async fn forget_removed(
+    ctx: &Context,
+    owner: &Owner,
+    tenant: &RealmTenant,
+) -> Result<(), ReconcileError> {
     let wanted: Vec<String> =
         tenant.spec.api_keys.iter().map(|key| key.secret(&owner.reference.name).name).collect();
     let known = tenant.status.iter().flat_map(|status| &status.keys);
@@ -135,7 +160,11 @@ async fn forget_removed(ctx: &Context, owner: &Owner, tenant: &RealmTenant) -> R
 }
 
 /// What is known about each model; `None` while a model that exists was not reconciled since the start.
-fn models(ctx: &Context, namespace: &str, tenant: &RealmTenant) -> Option<BTreeMap<String, ModelFacts>> {
+fn models(
+    ctx: &Context,
+    namespace: &str,
+    tenant: &RealmTenant,
+) -> Option<BTreeMap<String, ModelFacts>> {
     let facts = |name: &String| {
         let exists = ctx.caches.models.get(&ObjectRef::new(name).within(namespace)).is_some();
         let programmed = ctx.programmed.get(&(namespace.to_owned(), name.clone()));
@@ -148,12 +177,17 @@ fn models(ctx: &Context, namespace: &str, tenant: &RealmTenant) -> Option<BTreeM
     tenant.spec.models.iter().map(|model| Some((model.name.clone(), facts(&model.name)?))).collect()
 }
 
-async fn write_status(ctx: &Context, tenant: &RealmTenant, status: RealmTenantStatus) -> Result<(), PublishError> {
+async fn write_status(
+    ctx: &Context,
+    tenant: &RealmTenant,
+    status: RealmTenantStatus,
+) -> Result<(), PublishError> {
     let old = tenant.status.clone().unwrap_or_default();
     if status == old {
         return Ok(());
     }
     publish::conditions_changed(ctx, tenant, &old.conditions, &status.conditions).await;
-    let api = Api::<RealmTenant>::namespaced(ctx.client.clone(), &tenant.namespace().unwrap_or_default());
+    let api =
+        Api::<RealmTenant>::namespaced(ctx.client.clone(), &tenant.namespace().unwrap_or_default());
     publish::status(&api, &tenant.name_any(), &status).await
 }

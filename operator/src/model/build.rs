@@ -44,7 +44,8 @@ pub fn build(
     let observability = &model.spec.observability;
     let engine_config = engine_config::build(model).map_err(json("the engine settings"))?;
     let config_name = engine_config.metadata.name.clone().unwrap_or_default();
-    let claimed = model.spec.cache.mode == CacheMode::Pvc && model.engine.source.mounted_file().is_none();
+    let claimed =
+        model.spec.cache.mode == CacheMode::Pvc && model.engine.source.mounted_file().is_none();
     let monitored = observability.service_monitor != Switch::Never && capabilities.service_monitor;
     let charted = observability.dashboard != Switch::Never;
     Ok(Resources {
@@ -55,7 +56,10 @@ pub fn build(
         service: service::api(model),
         metrics_service: service::metrics(model),
         service_monitor: monitored.then(|| service_monitor::build(model)),
-        dashboard: charted.then(|| dashboard::build(model)).transpose().map_err(json("the dashboard"))?,
+        dashboard: charted
+            .then(|| dashboard::build(model))
+            .transpose()
+            .map_err(json("the dashboard"))?,
         engine_config,
         state: PhantomData,
     })

@@ -62,7 +62,10 @@ pub async fn dereference(model: &RealmModel, ctx: &Context) -> Result<Fetched, D
 }
 
 /// Hashes of the keys that exist and are usable; each Secret is read once.
-pub async fn read_hashes(ctx: &Context, places: Vec<KeyRef>) -> Result<KeyHashes, DereferenceError> {
+pub async fn read_hashes(
+    ctx: &Context,
+    places: Vec<KeyRef>,
+) -> Result<KeyHashes, DereferenceError> {
     let mut secrets: BTreeMap<(String, String), Option<Secret>> = BTreeMap::new();
     let mut hashes = KeyHashes::new();
     for place in places {
@@ -71,8 +74,11 @@ pub async fn read_hashes(ctx: &Context, places: Vec<KeyRef>) -> Result<KeyHashes
             let secret = read_secret(ctx, &id.0, &id.1).await?;
             secrets.insert(id.clone(), secret);
         }
-        let data = secrets.get(&id).and_then(Option::as_ref).and_then(|secret| secret.data.as_ref());
-        let hash = data.and_then(|data| data.get(&place.secret.key)).and_then(|key| hash_api_key(&key.0).ok());
+        let data =
+            secrets.get(&id).and_then(Option::as_ref).and_then(|secret| secret.data.as_ref());
+        let hash = data
+            .and_then(|data| data.get(&place.secret.key))
+            .and_then(|key| hash_api_key(&key.0).ok());
         if let Some(hash) = hash {
             hashes.insert(place, hash);
         }
@@ -80,7 +86,11 @@ pub async fn read_hashes(ctx: &Context, places: Vec<KeyRef>) -> Result<KeyHashes
     Ok(hashes)
 }
 
-async fn read_secret(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Secret>, DereferenceError> {
+async fn read_secret(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Secret>, DereferenceError> {
     Api::<Secret>::namespaced(ctx.client.clone(), namespace).get_opt(name).await.map_err(|source| {
         DereferenceError::Secret { namespace: namespace.to_owned(), name: name.to_owned(), source }
     })

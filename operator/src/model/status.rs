@@ -58,7 +58,8 @@ pub fn observe(observed: &Observed<'_>) -> (RealmModelStatus, Next) {
     let tenants_served = converged && facts.tenants_version_everywhere(&model.tenants.version);
     let empty = facts.alive == 0;
     let verdicts = conditions::verdicts(observed, &facts, &counts, converged);
-    let keep = |new: Option<String>, old: &Option<String>| new.or_else(|| old.clone().filter(|_| !empty));
+    let keep =
+        |new: Option<String>, old: &Option<String>| new.or_else(|| old.clone().filter(|_| !empty));
     let status = RealmModelStatus {
         observed_generation: Some(model.generation),
         served_name: Some(model.engine.served_name.clone()),
@@ -83,7 +84,12 @@ pub fn observe(observed: &Observed<'_>) -> (RealmModelStatus, Next) {
             &old.served_tenants_version,
         ),
         managed: managed(observed),
-        conditions: condition::merge(&old.conditions, verdicts, Some(model.generation), observed.now),
+        conditions: condition::merge(
+            &old.conditions,
+            verdicts,
+            Some(model.generation),
+            observed.now,
+        ),
     };
     let next = match (converged && (tenants_served || empty), facts.running) {
         (true, _) => Next::Settled,
@@ -95,11 +101,21 @@ pub fn observe(observed: &Observed<'_>) -> (RealmModelStatus, Next) {
 
 /// The status of a model whose spec cannot be used: the old pods go on, and are still counted.
 #[must_use]
-pub fn refused(model: &RealmModel, error: &ValidateError, deployment: Option<&Deployment>, now: Timestamp) -> RealmModelStatus {
+pub fn refused(
+    model: &RealmModel,
+    error: &ValidateError,
+    deployment: Option<&Deployment>,
+    now: Timestamp,
+) -> RealmModelStatus {
     let why = error.to_string();
     let verdicts = vec![
         Verdict::new(condition::ACCEPTED, false, "InvalidSpec", &why),
-        Verdict::new(condition::PROGRAMMED, false, "NotAccepted", "the spec was not accepted, nothing was applied"),
+        Verdict::new(
+            condition::PROGRAMMED,
+            false,
+            "NotAccepted",
+            "the spec was not accepted, nothing was applied",
+        ),
         Verdict::new(condition::READY, false, "NotAccepted", &why),
     ];
     failed(model, verdicts, deployment, now)
@@ -107,7 +123,12 @@ pub fn refused(model: &RealmModel, error: &ValidateError, deployment: Option<&De
 
 /// The status of a model whose children could not all be written.
 #[must_use]
-pub fn not_programmed(model: &RealmModel, error: &str, deployment: Option<&Deployment>, now: Timestamp) -> RealmModelStatus {
+pub fn not_programmed(
+    model: &RealmModel,
+    error: &str,
+    deployment: Option<&Deployment>,
+    now: Timestamp,
+) -> RealmModelStatus {
     let verdicts = vec![
         Verdict::new(condition::ACCEPTED, true, "Accepted", "the spec can be used"),
         Verdict::new(condition::PROGRAMMED, false, "ApplyFailed", error),
@@ -126,7 +147,11 @@ fn failed(
     let counts = deployment.and_then(|deployment| deployment.status.clone()).unwrap_or_default();
     verdicts.push(conditions::available(&counts));
     let conditions = condition::merge(&old.conditions, verdicts, model.metadata.generation, now);
-    let untouched = old.conditions.iter().filter(|known| conditions.iter().all(|new| new.type_ != known.type_)).cloned();
+    let untouched = old
+        .conditions
+        .iter()
+        .filter(|known| conditions.iter().all(|new| new.type_ != known.type_))
+        .cloned();
     let conditions = conditions.iter().cloned().chain(untouched).collect();
     RealmModelStatus {
         observed_generation: model.metadata.generation,
@@ -142,7 +167,8 @@ fn failed(
 /// Whether the Deployment's controller has seen the newest template and replaced every pod.
 fn rolled_out(deployment: &Deployment, wanted: i32) -> bool {
     let status = deployment.status.clone().unwrap_or_default();
-    status.observed_generation.unwrap_or_default() >= deployment.metadata.generation.unwrap_or_default()
+    status.observed_generation.unwrap_or_default()
+        >= deployment.metadata.generation.unwrap_or_default()
         && status.updated_replicas.unwrap_or_default() == wanted
         && status.available_replicas.unwrap_or_default() == wanted
         && status.replicas.unwrap_or_default() == wanted
@@ -186,7 +212,8 @@ fn endpoint(model: &ValidatedModel) -> String {
 
 fn managed(observed: &Observed<'_>) -> Vec<ManagedObject> {
     let Observed { model, applied, capabilities, .. } = observed;
-    let row = |kind: &str, name: String, state| ManagedObject { kind: kind.to_owned(), name, state };
+    let row =
+        |kind: &str, name: String, state| ManagedObject { kind: kind.to_owned(), name, state };
     let done = |kind: &str, name: String| row(kind, name, ManagedState::Applied);
     let mut rows = vec![
         done("ServiceAccount", applied.service_account.name_any()),
@@ -199,7 +226,8 @@ fn managed(observed: &Observed<'_>) -> Vec<ManagedObject> {
     if applied.claim.is_some() {
         rows.push(done("PersistentVolumeClaim", claim(&model.name)));
     }
-    let state = if applied.dashboard.is_some() { ManagedState::Applied } else { ManagedState::Disabled };
+    let state =
+        if applied.dashboard.is_some() { ManagedState::Applied } else { ManagedState::Disabled };
     rows.push(row("ConfigMap", dashboard(&model.name), state));
     let state = if model.spec.observability.service_monitor == Switch::Never {
         ManagedState::Disabled
@@ -218,7 +246,12 @@ mod tests {
 
     #[test]
     fn sizes_for_people() {
-        for (bytes, text) in [(98_362_432, "93.8 MiB"), (1024, "1.0 KiB"), (5 << 40, "5.0 TiB"), (3 << 30, "3.0 GiB")] {
+        for (bytes, text) in [
+            (98_362_432, "93.8 MiB"),
+            (1024, "1.0 KiB"),
+            (5 << 40, "5.0 TiB"),
+            (3 << 30, "3.0 GiB"),
+        ] {
             assert_eq!(human_bytes(bytes), text);
         }
     }

@@ -62,7 +62,8 @@ pub fn validate(model: &RealmModel, fetched: &Fetched) -> Result<ValidatedModel,
     if let Some(generation) = unchanged_since(fetched.deployment.as_deref(), &engine_hash) {
         engine.generation = generation;
     }
-    let (tenants, key_problems) = tenant_table(&namespace, &model.name_any(), &fetched.tenants, &fetched.hashes);
+    let (tenants, key_problems) =
+        tenant_table(&namespace, &model.name_any(), &fetched.tenants, &fetched.hashes);
     Ok(ValidatedModel {
         name: model.name_any(),
         generation: model.metadata.generation.unwrap_or_default(),
@@ -78,7 +79,8 @@ pub fn validate(model: &RealmModel, fetched: &Fetched) -> Result<ValidatedModel,
 /// Hash of the settings, whatever their generation.
 fn settings_hash(engine: &EngineConfig) -> Result<String, ValidateError> {
     let settings = EngineConfig { generation: 0, ..engine.clone() };
-    let json = serde_json::to_vec(&settings).map_err(|error| ValidateError::Json(error.to_string()))?;
+    let json =
+        serde_json::to_vec(&settings).map_err(|error| ValidateError::Json(error.to_string()))?;
     Ok(hex::encode(Sha256::digest(json))[..16].to_owned())
 }
 
@@ -87,6 +89,7 @@ fn settings_hash(engine: &EngineConfig) -> Result<String, ValidateError> {
 fn unchanged_since(deployment: Option<&Deployment>, engine_hash: &str) -> Option<i64> {
     let template = &deployment?.spec.template;
     let annotations = template.metadata.as_ref()?.annotations.as_ref()?;
-    let same = annotations.get(names::ANNOTATION_ENGINE_HASH).is_some_and(|hash| hash == engine_hash);
+    let same =
+        annotations.get(names::ANNOTATION_ENGINE_HASH).is_some_and(|hash| hash == engine_hash);
     same.then(|| annotations.get(names::ANNOTATION_ENGINE_GENERATION)?.parse().ok()).flatten()
 }

@@ -46,7 +46,8 @@ pub struct Observed<'a> {
 pub fn observe(observed: &Observed<'_>) -> RealmTenantStatus {
     let tenant = observed.tenant;
     let keys = keys(observed);
-    let models: Vec<ModelStatus> = tenant.spec.models.iter().map(|model| model_status(observed, &model.name)).collect();
+    let models: Vec<ModelStatus> =
+        tenant.spec.models.iter().map(|model| model_status(observed, &model.name)).collect();
     let synced = models.iter().filter(|model| model.synced).count();
     let old = tenant.status.clone().unwrap_or_default();
     let verdicts = verdicts(tenant, &keys, &models);
@@ -56,7 +57,12 @@ pub fn observe(observed: &Observed<'_>) -> RealmTenantStatus {
         models_synced: Some(format!("{synced}/{}", models.len())),
         models,
         keys,
-        conditions: condition::merge(&old.conditions, verdicts, tenant.metadata.generation, observed.now),
+        conditions: condition::merge(
+            &old.conditions,
+            verdicts,
+            tenant.metadata.generation,
+            observed.now,
+        ),
     }
 }
 
@@ -89,7 +95,12 @@ fn keys(observed: &Observed<'_>) -> Vec<KeyStatus> {
 }
 
 fn model_status(observed: &Observed<'_>, name: &str) -> ModelStatus {
-    let row = |accepted, reason: &str, synced| ModelStatus { name: name.to_owned(), accepted, reason: reason.to_owned(), synced };
+    let row = |accepted, reason: &str, synced| ModelStatus {
+        name: name.to_owned(),
+        accepted,
+        reason: reason.to_owned(),
+        synced,
+    };
     let Some(ModelFacts::Programmed(model)) = observed.models.get(name) else {
         return row(false, "ModelNotFound", false);
     };
@@ -104,13 +115,23 @@ fn model_status(observed: &Observed<'_>, name: &str) -> ModelStatus {
 fn has_tenant(observed: &Observed<'_>, model: &ProgrammedModel) -> bool {
     let name = observed.tenant.name_any();
     let Some(entry) = model.tenants.iter().find(|entry| entry.name == name) else { return false };
-    let place = |key: &realm_crds::realm_tenant::ApiKey| KeyRef { namespace: observed.namespace.to_owned(), secret: key.secret(&name) };
-    let wanted = observed.tenant.spec.api_keys.iter().filter_map(|key| Some((&key.name, observed.hashes.get(&place(key))?)));
-    entry.suspended == observed.tenant.spec.suspend && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256)))
+    let place = |key: &realm_crds::realm_tenant::ApiKey| KeyRef {
+        namespace: observed.namespace.to_owned(),
+        secret: key.secret(&name),
+    };
+    let wanted = observed
+        .tenant
+        .spec
+        .api_keys
+        .iter()
+        .filter_map(|key| Some((&key.name, observed.hashes.get(&place(key))?)));
+    entry.suspended == observed.tenant.spec.suspend
+        && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256)))
 }
 
 fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) -> Vec<Verdict> {
-    let missing: Vec<&str> = models.iter().filter(|model| !model.accepted).map(|model| &*model.name).collect();
+    let missing: Vec<&str> =
+        models.iter().filter(|model| !model.accepted).map(|model| &*model.name).collect();
     let unread: Vec<&str> = tenant
         .spec
         .api_keys
@@ -118,19 +139,47 @@ fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) ->
         .map(|key| key.name.as_str())
         .filter(|name| keys.iter().all(|key| key.name != *name))
         .collect();
-    let behind: Vec<&str> = models.iter().filter(|model| !model.synced).map(|model| &*model.name).collect();
-    let refs = verdict(condition::RESOLVED_REFS, &missing, "ModelNotFound", "no RealmModel of this namespace is named");
-    let found = verdict(condition::KEYS_READY, &unread, "KeyUnusable", "no usable key of at least 16 visible characters in the Secret for");
-    let programmed = verdict(condition::PROGRAMMED, &behind, "PodsBehind", "not every pod reports the newest keys of model");
-    let reason = [&refs, &found, &programmed].into_iter().find(|verdict| verdict.truth != condition::Truth::True).cloned();
+    let behind: Vec<&str> =
+        models.iter().filter(|model| !model.synced).map(|model| &*model.name).collect();
+    let refs = verdict(
+        condition::RESOLVED_REFS,
+        &missing,
+        "ModelNotFound",
+        "no RealmModel of this namespace is named",
+    );
+    let found = verdict(
+        condition::KEYS_READY,
+        &unread,
+        "KeyUnusable",
+        "no usable key of at least 16 visible characters in the Secret for",
+    );
+    let programmed = verdict(
+        condition::PROGRAMMED,
+        &behind,
+        "PodsBehind",
+        "not every pod reports the newest keys of model",
+    );
+    let reason = [&refs, &found, &programmed]
+        .into_iter()
+        .find(|verdict| verdict.truth != condition::Truth::True)
+        .cloned();
     let ready = match reason {
         Some(cause) => Verdict { kind: condition::READY, ..cause },
-        None if tenant.spec.suspend => {
-            Verdict::new(condition::READY, false, "Suspended", "spec.suspend is true: every pod refuses the tenant's requests")
-        }
+        None if tenant.spec.suspend => Verdict::new(
+            condition::READY,
+            false,
+            "Suspended",
+            "spec.suspend is true: every pod refuses the tenant's requests",
+        ),
         None => Verdict::new(condition::READY, true, "Synced", "every key works at every model"),
     };
-    vec![Verdict::new(condition::ACCEPTED, true, "Accepted", "the spec can be used"), refs, found, programmed, ready]
+    vec![
+        Verdict::new(condition::ACCEPTED, true, "Accepted", "the spec can be used"),
+        refs,
+        found,
+        programmed,
+        ready,
+    ]
 }
 
 fn verdict(kind: &'static str, wrong: &[&str], reason: &'static str, message: &str) -> Verdict {

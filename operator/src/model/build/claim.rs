@@ -14,7 +14,8 @@ pub(super) fn build(model: &ValidatedModel) -> PersistentVolumeClaim {
         AccessMode::ReadWriteOnce => "ReadWriteOnce",
         AccessMode::ReadWriteMany => "ReadWriteMany",
     };
-    let size = cache.size.as_ref().map(|size| [("storage".to_owned(), Quantity(size.0.clone()))].into());
+    let size =
+        cache.size.as_ref().map(|size| [("storage".to_owned(), Quantity(size.0.clone()))].into());
     PersistentVolumeClaim {
         metadata: model.owner.child(claim(&model.name)),
         spec: Some(PersistentVolumeClaimSpec {

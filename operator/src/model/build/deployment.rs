@@ -14,14 +14,21 @@ const HISTORY: i32 = 1;
 /// Time after which a rollout that does not move is reported. Large files take long to download.
 const PROGRESS_DEADLINE_SECONDS: i32 = 3600;
 
-pub(super) fn build(model: &ValidatedModel, settings: &PodSettings, config_name: &str) -> Deployment {
+pub(super) fn build(
+    model: &ValidatedModel,
+    settings: &PodSettings,
+    config_name: &str,
+) -> Deployment {
     Deployment {
         metadata: model.owner.child(&model.name),
         spec: DeploymentSpec {
             replicas: Some(model.wanted_replicas()),
             revision_history_limit: Some(HISTORY),
             progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
-            selector: LabelSelector { match_labels: Some(pod_selector(&model.name)), match_expressions: None },
+            selector: LabelSelector {
+                match_labels: Some(pod_selector(&model.name)),
+                match_expressions: None,
+            },
             strategy: Some(strategy(model)),
             template: pod::template(model, settings, config_name),
             ..DeploymentSpec::default()

@@ -2,10 +2,11 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-        HTTPGetAction, ImageVolumeSource, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
-        PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretKeySelector, SecretVolumeSource,
-        SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+        EnvVar, EnvVarSource, HTTPGetAction, ImageVolumeSource, PersistentVolumeClaimVolumeSource,
+        PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+        SecretKeySelector, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume,
+        VolumeMount,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -17,7 +18,9 @@ use realm_crds::{ArtifactSource, names, realm_model::CacheMode};
 
 use crate::{
     model::validate::ValidatedModel,
-    resources::{DOWNLOAD_CONTAINER, ENGINE_COMPONENT, ENGINE_CONTAINER, claim, pod_selector, tenants_secret},
+    resources::{
+        DOWNLOAD_CONTAINER, ENGINE_COMPONENT, ENGINE_CONTAINER, claim, pod_selector, tenants_secret,
+    },
     settings::PodSettings,
 };
 
@@ -35,7 +38,11 @@ const TENANTS_VOLUME: &str = "tenants";
 const STORE_VOLUME: &str = "store";
 const SOURCE_VOLUME: &str = "source";
 
-pub(super) fn template(model: &ValidatedModel, settings: &PodSettings, config_name: &str) -> PodTemplateSpec {
+pub(super) fn template(
+    model: &ValidatedModel,
+    settings: &PodSettings,
+    config_name: &str,
+) -> PodTemplateSpec {
     let mut labels = model.owner.labels.clone();
     labels.insert(names::LABEL_APP_COMPONENT.to_owned(), ENGINE_COMPONENT.to_owned());
     let annotations = [
@@ -58,7 +65,9 @@ fn spec(model: &ValidatedModel, settings: &PodSettings, config_name: &str) -> Po
         service_account_name: Some(model.name.clone()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(i64::from(model.engine.drain_timeout_seconds) + KILL_MARGIN_SECONDS),
+        termination_grace_period_seconds: Some(
+            i64::from(model.engine.drain_timeout_seconds) + KILL_MARGIN_SECONDS,
+        ),
         security_context: Some(pod_security()),
         topology_spread_constraints: Some(vec![spread(model)]),
         init_containers: downloads.then(|| vec![download(model, settings)]),
@@ -72,20 +81,34 @@ fn spec(model: &ValidatedModel, settings: &PodSettings, config_name: &str) -> Po
 fn download(model: &ValidatedModel, settings: &PodSettings) -> Container {
     let mut env = Vec::new();
     if let Some(endpoint) = &settings.hf_endpoint {
-        env.push(EnvVar { name: "HF_ENDPOINT".to_owned(), value: Some(endpoint.clone()), value_from: None });
+        env.push(EnvVar {
+            name: "HF_ENDPOINT".to_owned(),
+            value: Some(endpoint.clone()),
+            value_from: None,
+        });
     }
     if let ArtifactSource::HuggingFace(hub) = &model.engine.source
         && let Some(secret) = &hub.token_secret_ref
     {
-        let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
+        let selector = SecretKeySelector {
+            name: secret.name.clone(),
+            key: secret.key.clone(),
+            optional: None,
+        };
         let from = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
         env.push(EnvVar { name: "HF_TOKEN".to_owned(), value: None, value_from: Some(from) });
     }
     Container {
         name: DOWNLOAD_CONTAINER.to_owned(),
-        args: Some(arguments("download", &[("--config", names::ENGINE_MOUNT, Some(names::ENGINE_FILE))])),
+        args: Some(arguments(
+            "download",
+            &[("--config", names::ENGINE_MOUNT, Some(names::ENGINE_FILE))],
+        )),
         env: Some(env).filter(|env| !env.is_empty()),
-        volume_mounts: Some(vec![mount(CONFIG_VOLUME, names::ENGINE_MOUNT, true), store_mount(model, false)]),
+        volume_mounts: Some(vec![
+            mount(CONFIG_VOLUME, names::ENGINE_MOUNT, true),
+            store_mount(model, false),
+        ]),
         ..container(model, settings)
     }
 }
@@ -119,7 +142,8 @@ fn arguments(verb: &str, files: &[(&str, &str, Option<&str>)]) -> Vec<String> {
     let mut arguments = vec![verb.to_owned()];
     for (flag, folder, file) in files {
         arguments.push((*flag).to_owned());
-        arguments.push(file.map_or_else(|| (*folder).to_owned(), |file| format!("{folder}/{file}")));
+        arguments
+            .push(file.map_or_else(|| (*folder).to_owned(), |file| format!("{folder}/{file}")));
     }
     arguments.extend(["--store".to_owned(), names::STORE_MOUNT.to_owned()]);
     arguments
@@ -145,11 +169,18 @@ fn container(model: &ValidatedModel, settings: &PodSettings) -> Container {
 
 fn resources(model: &ValidatedModel) -> Option<ResourceRequirements> {
     let given = &model.spec.resources;
-    let amounts: std::collections::BTreeMap<String, Quantity> = [("cpu", &given.cpu), ("memory", &given.memory)]
-        .into_iter()
-        .filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount.as_ref()?.0.clone()))))
-        .collect();
-    let both = ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts.clone()), claims: None };
+    let amounts: std::collections::BTreeMap<String, Quantity> =
+        [("cpu", &given.cpu), ("memory", &given.memory)]
+            .into_iter()
+            .filter_map(|(name, amount)| {
+                Some((name.to_owned(), Quantity(amount.as_ref()?.0.clone())))
+            })
+            .collect();
+    let both = ResourceRequirements {
+        requests: Some(amounts.clone()),
+        limits: Some(amounts.clone()),
+        claims: None,
+    };
     (!amounts.is_empty()).then_some(both)
 }
 
@@ -160,7 +191,10 @@ fn pod_security() -> PodSecurityContext {
         run_as_group: Some(USER),
         fs_group: Some(USER),
         fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            localhost_profile: None,
+        }),
         ..PodSecurityContext::default()
     }
 }
@@ -220,8 +254,12 @@ fn store_mount(model: &ValidatedModel, read_only: bool) -> VolumeMount {
 }
 
 fn volumes(model: &ValidatedModel, config_name: &str) -> Vec<Volume> {
-    let config = ConfigMapVolumeSource { name: config_name.to_owned(), ..ConfigMapVolumeSource::default() };
-    let tenants = SecretVolumeSource { secret_name: Some(tenants_secret(&model.name)), ..SecretVolumeSource::default() };
+    let config =
+        ConfigMapVolumeSource { name: config_name.to_owned(), ..ConfigMapVolumeSource::default() };
+    let tenants = SecretVolumeSource {
+        secret_name: Some(tenants_secret(&model.name)),
+        ..SecretVolumeSource::default()
+    };
     vec![
         Volume { name: CONFIG_VOLUME.to_owned(), config_map: Some(config), ..Volume::default() },
         Volume { name: TENANTS_VOLUME.to_owned(), secret: Some(tenants), ..Volume::default() },
@@ -256,12 +294,16 @@ fn store_volume(model: &ValidatedModel) -> Volume {
     let mut volume = Volume { name: STORE_VOLUME.to_owned(), ..Volume::default() };
     match cache.mode {
         CacheMode::Pvc => {
-            let claim = PersistentVolumeClaimVolumeSource { claim_name: claim(&model.name), read_only: None };
+            let claim = PersistentVolumeClaimVolumeSource {
+                claim_name: claim(&model.name),
+                read_only: None,
+            };
             volume.persistent_volume_claim = Some(claim);
         }
         CacheMode::Ephemeral => {
             let size_limit = cache.size.as_ref().map(|size| Quantity(size.0.clone()));
-            volume.empty_dir = Some(EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() });
+            volume.empty_dir =
+                Some(EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() });
         }
     }
     volume

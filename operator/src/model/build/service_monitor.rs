@@ -4,7 +4,10 @@ use kube::core::DynamicObject;
 use realm_crds::names;
 use serde_json::json;
 
-use crate::{capabilities::service_monitor_resource, model::validate::ValidatedModel, resources::METRICS_COMPONENT};
+use crate::{
+    capabilities::service_monitor_resource, model::validate::ValidatedModel,
+    resources::METRICS_COMPONENT,
+};
 
 /// Longest scrape; a scrape never lasts longer than the interval.
 const SCRAPE_TIMEOUT_MAX_SECONDS: u32 = 10;

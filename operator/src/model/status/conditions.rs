@@ -42,7 +42,10 @@ fn accepted(model: &ValidatedModel) -> Verdict {
     }
     notes.extend(model.key_problems.iter().map(|problem| match problem {
         KeyProblem::Missing { tenant, key, place } => {
-            format!("key {key} of tenant {tenant} is left out: Secret {} has no usable {}", place.secret.name, place.secret.key)
+            format!(
+                "key {key} of tenant {tenant} is left out: Secret {} has no usable {}",
+                place.secret.name, place.secret.key
+            )
         }
         KeyProblem::Shared { tenant, key, holder } => {
             format!("key {key} of tenant {tenant} is left out: tenant {holder} has the same key")
@@ -58,10 +61,20 @@ fn is_commit(revision: &str) -> bool {
 fn artifact_ready(facts: &PodFacts<'_>) -> Verdict {
     let kind = condition::ARTIFACT_READY;
     if let Some(health) = facts.health {
-        return Verdict::new(kind, true, "Reported", format!("pods report sha256 {}", health.digest));
+        return Verdict::new(
+            kind,
+            true,
+            "Reported",
+            format!("pods report sha256 {}", health.digest),
+        );
     }
     if facts.wanted == 0 {
-        return Verdict::new(kind, Truth::Unknown, "NoPods", "no pod is wanted, so none reports a file");
+        return Verdict::new(
+            kind,
+            Truth::Unknown,
+            "NoPods",
+            "no pod is wanted, so none reports a file",
+        );
     }
     match &facts.trouble {
         Some(trouble) => Verdict::new(kind, false, trouble.reason, &trouble.message),
@@ -90,17 +103,37 @@ fn progressing(facts: &PodFacts<'_>, counts: &DeploymentStatus, converged: bool)
 
 /// What the Deployment's controller said when it gave up on a rollout.
 fn deadline_exceeded(counts: &DeploymentStatus) -> Option<&str> {
-    let progressing = counts.conditions.iter().flatten().find(|row| row.type_.as_deref() == Some("Progressing"))?;
-    (progressing.status.as_deref() == Some("False")).then(|| progressing.message.as_deref().unwrap_or("the rollout does not move"))
+    let progressing = counts
+        .conditions
+        .iter()
+        .flatten()
+        .find(|row| row.type_.as_deref() == Some("Progressing"))?;
+    (progressing.status.as_deref() == Some("False"))
+        .then(|| progressing.message.as_deref().unwrap_or("the rollout does not move"))
 }
 
-fn ready(model: &ValidatedModel, facts: &PodFacts<'_>, counts: &DeploymentStatus, converged: bool) -> Verdict {
+fn ready(
+    model: &ValidatedModel,
+    facts: &PodFacts<'_>,
+    counts: &DeploymentStatus,
+    converged: bool,
+) -> Verdict {
     let kind = condition::READY;
     if model.spec.suspend {
-        return Verdict::new(kind, false, "Suspended", "spec.suspend is true: set it to false to serve again");
+        return Verdict::new(
+            kind,
+            false,
+            "Suspended",
+            "spec.suspend is true: set it to false to serve again",
+        );
     }
     if facts.wanted == 0 {
-        return Verdict::new(kind, false, "ScaledToZero", "spec.replicas is 0: set it to 1 or more to serve");
+        return Verdict::new(
+            kind,
+            false,
+            "ScaledToZero",
+            "spec.replicas is 0: set it to 1 or more to serve",
+        );
     }
     if converged {
         let message = format!("{} pods serve generation {}", facts.serving, model.generation);
@@ -110,7 +143,10 @@ fn ready(model: &ValidatedModel, facts: &PodFacts<'_>, counts: &DeploymentStatus
         Some(trouble) => Verdict::new(kind, false, trouble.reason, &trouble.message),
         None => {
             let exist = counts.replicas.unwrap_or_default();
-            let message = format!("{} of {} pods serve the newest generation, {exist} exist", facts.serving, facts.wanted);
+            let message = format!(
+                "{} of {} pods serve the newest generation, {exist} exist",
+                facts.serving, facts.wanted
+            );
             Verdict::new(kind, false, "RollingOut", message)
         }
     }
@@ -119,8 +155,13 @@ fn ready(model: &ValidatedModel, facts: &PodFacts<'_>, counts: &DeploymentStatus
 fn monitoring_ready(observed: &Observed<'_>) -> Verdict {
     let kind = condition::MONITORING_READY;
     let missing = "the cluster does not know the kind ServiceMonitor: install the Prometheus operator, or set observability.serviceMonitor to Never";
-    match (observed.model.spec.observability.service_monitor, observed.applied.service_monitor.is_some()) {
-        (Switch::Never, _) => Verdict::new(kind, true, "Disabled", "observability.serviceMonitor is Never"),
+    match (
+        observed.model.spec.observability.service_monitor,
+        observed.applied.service_monitor.is_some(),
+    ) {
+        (Switch::Never, _) => {
+            Verdict::new(kind, true, "Disabled", "observability.serviceMonitor is Never")
+        }
         (_, true) => Verdict::new(kind, true, "Applied", "the ServiceMonitor was applied"),
         (Switch::Auto, false) => Verdict::new(kind, Truth::Unknown, "CrdMissing", missing),
         (Switch::Always, false) => Verdict::new(kind, false, "CrdMissing", missing),

@@ -44,8 +44,10 @@ pub(super) struct PodFacts<'a> {
 
 impl<'a> PodFacts<'a> {
     pub(super) fn gather(model: &ValidatedModel, reports: &'a [PodReport]) -> Self {
-        let mut facts =
-            Self { wanted: usize::try_from(model.wanted_replicas()).unwrap_or_default(), ..Self::default() };
+        let mut facts = Self {
+            wanted: usize::try_from(model.wanted_replicas()).unwrap_or_default(),
+            ..Self::default()
+        };
         let mut digests = Vec::new();
         for report in reports.iter().filter(|report| is_alive(&report.pod)) {
             facts.alive += 1;
@@ -57,7 +59,9 @@ impl<'a> PodFacts<'a> {
                     digests.push(health.digest.as_str());
                     facts.tenants_versions.push(&health.tenants_version);
                 }
-                Err(trouble) if is_newest(model, &report.pod) => facts.trouble = facts.trouble.or(Some(trouble)),
+                Err(trouble) if is_newest(model, &report.pod) => {
+                    facts.trouble = facts.trouble.or(Some(trouble))
+                }
                 Err(_) => {}
             }
         }
@@ -71,11 +75,15 @@ impl<'a> PodFacts<'a> {
 
     /// Whether exactly the wanted pods run, all serve, and all the same file.
     pub(super) fn converged(&self) -> bool {
-        self.serving == self.wanted && self.alive == self.wanted && (self.wanted == 0 || self.digest.is_some())
+        self.serving == self.wanted
+            && self.alive == self.wanted
+            && (self.wanted == 0 || self.digest.is_some())
     }
 
     pub(super) fn tenants_version_everywhere(&self, version: &str) -> bool {
-        self.wanted > 0 && self.tenants_versions.len() == self.wanted && self.tenants_versions.iter().all(|v| *v == version)
+        self.wanted > 0
+            && self.tenants_versions.len() == self.wanted
+            && self.tenants_versions.iter().all(|v| *v == version)
     }
 }
 
@@ -96,9 +104,12 @@ fn serves<'a>(model: &ValidatedModel, report: &'a PodReport) -> Result<&'a Healt
         let (has, wants) = (health.generation, model.engine.generation);
         return Err(waiting(format!("pod {name} serves generation {has}, wanted is {wants}")));
     }
-    if health.digest.is_empty() || model.engine.digest.as_ref().is_some_and(|wanted| *wanted != health.digest) {
+    if health.digest.is_empty()
+        || model.engine.digest.as_ref().is_some_and(|wanted| *wanted != health.digest)
+    {
         let wanted = model.engine.digest.as_deref().unwrap_or("any");
-        let message = format!("pod {name} serves a file with sha256 {:?}, wanted is {wanted}", health.digest);
+        let message =
+            format!("pod {name} serves a file with sha256 {:?}, wanted is {wanted}", health.digest);
         return Err(Trouble { reason: "DigestMismatch", message });
     }
     if !is_ready(&report.pod) {
@@ -116,11 +127,17 @@ fn stuck(pod: &Pod) -> Option<Trouble> {
         .flatten()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unschedulable {
-        let message = format!("pod {}: {}", pod.name_any(), shorten(condition.message.as_deref().unwrap_or_default()));
+        let message = format!(
+            "pod {}: {}",
+            pod.name_any(),
+            shorten(condition.message.as_deref().unwrap_or_default())
+        );
         return Some(Trouble { reason: "Unschedulable", message });
     }
     let inits = status.init_container_statuses.iter().flatten();
-    inits.chain(status.container_statuses.iter().flatten()).find_map(|container| container_trouble(pod, container))
+    inits
+        .chain(status.container_statuses.iter().flatten())
+        .find_map(|container| container_trouble(pod, container))
 }
 
 fn container_trouble(pod: &Pod, container: &ContainerStatus) -> Option<Trouble> {
@@ -133,7 +150,10 @@ fn container_trouble(pod: &Pod, container: &ContainerStatus) -> Option<Trouble> 
             return None;
         }
         let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-        let words = last.and_then(|last| last.message.as_deref()).or(waiting.message.as_deref()).unwrap_or_default();
+        let words = last
+            .and_then(|last| last.message.as_deref())
+            .or(waiting.message.as_deref())
+            .unwrap_or_default();
         let reason = match why {
             "CrashLoopBackOff" if downloads => "DownloadFailed",
             "CrashLoopBackOff" => "EngineFailed",
@@ -164,7 +184,10 @@ fn is_alive(pod: &Pod) -> bool {
 
 fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn is_newest(model: &ValidatedModel, pod: &Pod) -> bool {
