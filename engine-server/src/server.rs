@@ -124,7 +124,8 @@ impl Server {
         M: Future<Output = Result<ModelFile, String>>,
     {
         let Self { options, source, fingerprint, state, api, management } = self;
-        let running = Running { ending: Ending::default(), draining: TaskTracker::new(), state, options };
+        let running =
+            Running { ending: Ending::default(), draining: TaskTracker::new(), state, options };
         let mut tasks = JoinSet::new();
         tasks.spawn(running.port(api, api::app(running.state.clone())).serve());
         let watching_over = CancellationToken::new();
@@ -197,12 +198,13 @@ impl Running {
             Ok(loaded) => self.state.set_loaded(loaded),
             Err(error) => return error.into(),
         }
-        match self.state.loaded() {
-            Some(loaded) => {
-                tracing::info!(model = loaded.model.info().name, digest = loaded.digest, "the model is served");
-                loaded.scheduler.ended().cancelled().await;
-            }
-            None => tracing::error!("the model is loaded, but not there"),
+        if let Some(loaded) = self.state.loaded() {
+            tracing::info!(
+                model = loaded.model.info().name,
+                digest = loaded.digest,
+                "the model is served"
+            );
+            loaded.scheduler.ended().cancelled().await;
         }
         ServeError::EngineFailed
     }
@@ -219,7 +221,8 @@ impl Running {
     }
 
     async fn drain(&self) {
-        let timeout = Duration::from_secs(u64::from(self.state.serving().config.drain_timeout_seconds));
+        let timeout =
+            Duration::from_secs(u64::from(self.state.serving().config.drain_timeout_seconds));
         tracing::info!(grace = ?self.options.drain_grace, ?timeout, "stopping");
         self.state.health().drain();
         self.state.metrics().draining.set(1);

@@ -1,5 +1,7 @@
 //! The answers on the wire, as OpenAI's clients read them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::scheduler::event::{Alternative, FinishReason, TokenLogprob};
@@ -151,7 +153,7 @@ pub struct CompletionLogprobs {
     /// Its text.
     pub tokens: Vec<String>,
     /// The most likely tokens, and the chosen one.
-    pub top_logprobs: Vec<serde_json::Map<String, serde_json::Value>>,
+    pub top_logprobs: Vec<BTreeMap<String, f32>>,
 }
 
 /// The list of models.
@@ -206,7 +208,7 @@ impl CompletionLogprobs {
             let entries = token.top.iter().chain([&token.chosen]);
             lists
                 .top_logprobs
-                .push(entries.map(|entry| (text(entry), finite(entry.logprob).into())).collect());
+                .push(entries.map(|entry| (text(entry), finite(entry.logprob))).collect());
         }
         lists
     }

@@ -1,0 +1,14 @@
+//! The HTTP surface over a real socket, with the real model.
+
+#[path = "api_server/answers.rs"]
+mod answers;
+#[path = "api_server/errors.rs"]
+mod errors;
+#[path = "api_server/lifecycle.rs"]
+mod lifecycle;
+#[path = "api_server/load.rs"]
+mod load;
+#[path = "api_server/support.rs"]
+mod support;
+#[path = "api_server/tenants.rs"]
+mod tenants;
