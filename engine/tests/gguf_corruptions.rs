@@ -83,7 +83,6 @@ fn headers() -> Vec<Corruption> {
 }
 
 fn metadata() -> Vec<Corruption> {
-    let alignment = |bytes: u32| entry("general.alignment", 4, bytes.to_le_bytes().into());
     let twice = ("k".to_owned(), 0, vec![1]);
     vec![
         row("empty key", &entry("", 0, vec![1]), &["metadata entry 0 at byte 24", "empty key"]),
@@ -128,6 +127,12 @@ fn metadata() -> Vec<Corruption> {
             &entry("k", 8, [&2_u64.to_le_bytes()[..], b"a\xff"].concat()),
             &["\"k\" at byte 45", "not valid UTF-8", "1 bytes in"],
         ),
+    ]
+}
+
+fn arrays_and_alignment() -> Vec<Corruption> {
+    let alignment = |bytes: u32| entry("general.alignment", 4, bytes.to_le_bytes().into());
+    vec![
         row(
             "array of arrays",
             &entry("k", 9, array(9, 1, &array(0, 1, &[1]))),
@@ -228,6 +233,13 @@ fn tensors() -> Vec<Corruption> {
             &plain(&[128], 12, 0),
             &["rows of 128 weights", "Q4_K", "256"],
         ),
+    ]
+}
+
+fn formats_and_places() -> Vec<Corruption> {
+    let plain =
+        |shape: &[u64], format: u32, offset: u64| tensor(Tensor::new("w", shape, format, offset));
+    vec![
         row(
             "removed format",
             &plain(&[32], 4, 0),
@@ -267,7 +279,11 @@ fn tensors() -> Vec<Corruption> {
 
 #[test]
 fn every_corruption_is_refused_in_its_own_words() {
-    let rows: Vec<Corruption> = [headers(), metadata(), tensors()].into_iter().flatten().collect();
+    let rows: Vec<Corruption> =
+        [headers(), metadata(), arrays_and_alignment(), tensors(), formats_and_places()]
+            .into_iter()
+            .flatten()
+            .collect();
     assert!(rows.len() >= 50);
     for Corruption { name, bytes, says } in rows {
         let message = match Gguf::parse(&bytes) {

@@ -72,9 +72,11 @@ unsafe fn dot(unsigned: __m256i, signed: __m256i) -> __m256i {
     unsafe { _mm256_madd_epi16(_mm256_maddubs_epi16(unsigned, signed), _mm256_set1_epi16(1)) }
 }
 
-// SAFETY of every block below: `self` exists only where the CPU has the features, and pointers come from references
-// to arrays of the size that is read or written.
-impl Isa for Avx2 {
+// SAFETY: `Avx2::new` is the only way to a value, and it checks the features that `Isa` asks for.
+unsafe impl Isa for Avx2 {
+    // Safety of every block below: `self` exists only where the CPU has the features, and pointers come from references
+    // to arrays of the size that is read or written.
+
     type Codes = Two<__m256i>;
     type Signed = Signed;
     type Sums = Two<__m256i>;
@@ -184,10 +186,9 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn group_scales(self, scales: &[i8; 16], line: usize) -> Two<__m256i> {
+    fn group_scales(self, scales: __m128i, line: usize) -> Two<__m256i> {
         // SAFETY: see the head of this impl.
         unsafe {
-            let scales = _mm_loadu_si128(scales.as_ptr().cast());
             let places = _mm_add_epi8(
                 _mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
                 _mm_set1_epi8(4 * line as i8),
@@ -214,10 +215,9 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_groups(self, a: &[i16; 16], b: &[i16; 16]) -> Two<__m256i> {
+    fn dot_groups(self, a: __m256i, b: &[i16; 16]) -> Two<__m256i> {
         // SAFETY: see the head of this impl.
         unsafe {
-            let a = _mm256_loadu_si256(a.as_ptr().cast());
             let b = _mm256_loadu_si256(b.as_ptr().cast());
             Two { low: _mm256_madd_epi16(a, b), high: _mm256_setzero_si256() }
         }
@@ -237,13 +237,22 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     fn splat(self, value: f32) -> Two<__m256> {
-        self.pair(value, value)
+        self.pair(&[value, value])
     }
 
     #[inline(always)]
-    fn pair(self, low: f32, high: f32) -> Two<__m256> {
+    fn pair(self, [low, high]: &[f32; 2]) -> Two<__m256> {
         // SAFETY: see the head of this impl.
-        Two { low, high }.map(|value| unsafe { _mm256_set1_ps(value) })
+        Two { low, high }.map(|value| unsafe { _mm256_set1_ps(*value) })
+    }
+
+    #[inline(always)]
+    fn head_scales(self, heads: __m128) -> Two<__m256> {
+        // SAFETY: see the head of this impl.
+        unsafe {
+            let high = _mm_movehl_ps(heads, heads);
+            Two { low: _mm256_broadcastss_ps(heads), high: _mm256_broadcastss_ps(high) }
+        }
     }
 
     #[inline(always)]

@@ -48,9 +48,11 @@ pub(in crate::kernels) struct Signed {
     start: __m512i,
 }
 
-// SAFETY of every block below: `self` exists only where the CPU has the features, and pointers come from references
-// to arrays of the size that is read or written.
-impl Isa for Avx512 {
+// SAFETY: `Avx512::new` is the only way to a value, and it checks the features that `Isa` asks for.
+unsafe impl Isa for Avx512 {
+    // Safety of every block below: `self` exists only where the CPU has the features, and pointers come from references
+    // to arrays of the size that is read or written.
+
     type Codes = __m512i;
     type Signed = Signed;
     type Sums = __m512i;
@@ -154,10 +156,9 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn group_scales(self, scales: &[i8; 16], line: usize) -> __m512i {
+    fn group_scales(self, scales: __m128i, line: usize) -> __m512i {
         // SAFETY: see the head of this impl.
         unsafe {
-            let scales = _mm_loadu_si128(scales.as_ptr().cast());
             let places = _mm_add_epi8(
                 _mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
                 _mm_set1_epi8(4 * line as i8),
@@ -173,10 +174,9 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_groups(self, a: &[i16; 16], b: &[i16; 16]) -> __m512i {
+    fn dot_groups(self, a: __m256i, b: &[i16; 16]) -> __m512i {
         // SAFETY: see the head of this impl.
         unsafe {
-            let a = _mm256_loadu_si256(a.as_ptr().cast());
             let b = _mm256_loadu_si256(b.as_ptr().cast());
             _mm512_zextsi256_si512(_mm256_madd_epi16(a, b))
         }
@@ -201,9 +201,22 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn pair(self, low: f32, high: f32) -> __m512 {
+    fn pair(self, values: &[f32; 2]) -> __m512 {
+        // SAFETY: see the head of this impl; 8 bytes of two floats are read.
+        unsafe {
+            let values = _mm_castpd_ps(_mm_load_sd(values.as_ptr().cast()));
+            let places = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+            _mm512_permutexvar_ps(places, _mm512_castps128_ps512(values))
+        }
+    }
+
+    #[inline(always)]
+    fn head_scales(self, heads: __m128) -> __m512 {
         // SAFETY: see the head of this impl.
-        unsafe { _mm512_mask_broadcastss_ps(_mm512_set1_ps(low), 0xff00, _mm_set_ss(high)) }
+        unsafe {
+            let places = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2);
+            _mm512_permutexvar_ps(places, _mm512_castps128_ps512(heads))
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,8 @@
 //! Rows of 256-weight blocks (Q2_K to Q6_K), a quarter of a block to a register.
 //!
 //! Codes stay unsigned; formats with centred codes subtract their centre as if it were a minimum, in whole numbers.
+use std::arch::x86_64::{__m128i, __m256i};
+
 use super::super::activations::{LARGE_LINES, Line};
 use super::isa::Isa;
 use super::multiply::Job;
@@ -12,8 +14,8 @@ pub(super) struct Header {
     scale: f32,
     /// Factor of the minima; not used by centred formats.
     min: f32,
-    group_scales: [i8; 16],
-    group_mins: [i16; 16],
+    group_scales: __m128i,
+    group_mins: __m256i,
 }
 
 /// How a block of `B` bytes becomes codes, scales and minima.
@@ -58,12 +60,12 @@ impl LargeFormat<84> for Q2K {
     const CENTRED: bool = false;
     #[inline(always)]
     fn header<I: Isa>(isa: I, block: &[u8; 84]) -> Header {
-        let packed: &[u8; 16] = at(block, 0);
+        let packed = isa.scale_bytes(at(block, 0));
         Header {
             scale: isa.half(*at(block, 80)),
             min: isa.half(*at(block, 82)),
-            group_scales: packed.map(|byte| (byte & 0x0f) as i8),
-            group_mins: packed.map(|byte| i16::from(byte >> 4)),
+            group_scales: isa.scale_bits::<0>(packed, 0x0f),
+            group_mins: isa.mins::<0>(isa.scale_bits::<4>(packed, 0x0f)),
         }
     }
     #[inline(always)]
@@ -85,13 +87,12 @@ impl LargeFormat<110> for Q3K {
             ((a >> 4) & low) | high(4),
             ((b >> 4) & low) | high(6),
         ];
-        let group_scales: [i8; 16] =
-            std::array::from_fn(|g| (packed[g / 4] >> (g % 4 * 8)) as i8 - 32);
+        let group_scales = isa.scales_centred(packed);
         Header {
             scale: isa.half(*at(block, 108)),
             min: 0.0,
             group_scales,
-            group_mins: group_scales.map(|scale| i16::from(scale) * 4),
+            group_mins: isa.mins::<2>(group_scales),
         }
     }
     #[inline(always)]
@@ -128,12 +129,12 @@ impl LargeFormat<210> for Q6K {
     const CENTRED: bool = true;
     #[inline(always)]
     fn header<I: Isa>(isa: I, block: &[u8; 210]) -> Header {
-        let group_scales = at::<16>(block, 192).map(|scale| scale as i8);
+        let group_scales = isa.scale_bytes(at(block, 192));
         Header {
             scale: isa.half(*at(block, 208)),
             min: 0.0,
             group_scales,
-            group_mins: group_scales.map(|scale| i16::from(scale) * 32),
+            group_mins: isa.mins::<5>(group_scales),
         }
     }
     #[inline(always)]
@@ -153,12 +154,11 @@ fn six_bit_header<I: Isa>(isa: I, bytes: &[u8; 16]) -> Header {
     let (low, high) = (0x0f0f_0f0f, 0x0303_0303);
     let scales = [a & 0x3f3f_3f3f, (c & low) | ((a >> 6) & high) << 4];
     let mins = [b & 0x3f3f_3f3f, ((c >> 4) & low) | ((b >> 6) & high) << 4];
-    let byte = |words: [u32; 2], g: usize| (words[g / 8] >> (g % 8 / 2 * 8)) as u8;
     Header {
         scale: isa.half(*at(bytes, 0)),
         min: isa.half(*at(bytes, 2)),
-        group_scales: std::array::from_fn(|g| byte(scales, g) as i8),
-        group_mins: std::array::from_fn(|g| i16::from(byte(mins, g))),
+        group_scales: isa.scales_doubled(scales),
+        group_mins: isa.mins::<0>(isa.scales_doubled(mins)),
     }
 }
 
@@ -213,7 +213,7 @@ fn add<I: Isa, F: LargeFormat<B>, const B: usize, const N: usize>(
         F::codes(isa, block, 2),
         F::codes(isa, block, 3),
     ];
-    let scales = [0, 1, 2, 3].map(|line| isa.group_scales(&header.group_scales, line));
+    let scales = [0, 1, 2, 3].map(|line| isa.group_scales(header.group_scales, line));
     for c in 0..N {
         let lines = &columns[c].lines[b];
         let mut sums = isa.zero_sums();
@@ -224,7 +224,7 @@ fn add<I: Isa, F: LargeFormat<B>, const B: usize, const N: usize>(
                 scales[line],
             );
         }
-        let mins = isa.dot_groups(&header.group_mins, &columns[c].group_sums[b]);
+        let mins = isa.dot_groups(header.group_mins, &columns[c].group_sums[b]);
         let scale = columns[c].scales[b];
         if F::CENTRED {
             sums = isa.subtract_sums(sums, mins);

@@ -1,4 +1,8 @@
 //! Rows of 32-weight blocks (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1), two blocks to a register.
+#![expect(unsafe_code, reason = "indexing that is checked once for all blocks of a row")]
+
+use std::arch::x86_64::__m128;
+
 use super::super::activations::Line;
 use super::isa::Isa;
 use super::multiply::Job;
@@ -117,55 +121,66 @@ pub(super) fn rows<I: Isa, F: SmallFormat<B>, const B: usize, const N: usize>(
         }
     });
     for (r, bytes) in job.weights.rows().enumerate() {
-        job.write(r, row::<I, F, B, N>(isa, bytes, &columns));
+        let blocks = &bytes.as_chunks::<B>().0[..job.weights.cols() / 32];
+        // SAFETY: all columns have as many lines, scales and sums as the row has pairs of blocks, the last one
+        // perhaps half.
+        job.write(r, unsafe { row::<I, F, B, N>(isa, blocks, &columns) });
     }
 }
 
+/// # Safety
+/// Every array of `columns` must have an element for each pair of `blocks`, the last one perhaps half.
 #[inline(always)]
-fn row<I: Isa, F: SmallFormat<B>, const B: usize, const N: usize>(
+unsafe fn row<I: Isa, F: SmallFormat<B>, const B: usize, const N: usize>(
     isa: I,
-    bytes: &[u8],
+    blocks: &[[u8; B]],
     columns: &[Column<'_>; N],
 ) -> [f32; N] {
-    let (pairs, last) = bytes.as_chunks::<B>().0.as_chunks::<2>();
+    let (pairs, last) = blocks.as_chunks::<2>();
     let mut totals = [isa.splat(0.0); N];
-    let mut mins = [[0.0; 2]; N];
+    let mut mins = [isa.zero_mins(); N];
     for (p, pair) in pairs.iter().enumerate() {
-        add::<I, F, B, N>(isa, pair, columns, p, &mut totals, &mut mins);
+        // SAFETY: `p` counts pairs.
+        unsafe { add::<I, F, B, N>(isa, pair, columns, p, &mut totals, &mut mins) };
     }
     if let [last] = last {
         // The activations behind the end are zero, so an empty block adds nothing.
-        add::<I, F, B, N>(isa, &[*last, [0; B]], columns, pairs.len(), &mut totals, &mut mins);
+        // SAFETY: the half pair comes after the whole ones.
+        unsafe {
+            add::<I, F, B, N>(isa, &[*last, [0; B]], columns, pairs.len(), &mut totals, &mut mins);
+        };
     }
-    std::array::from_fn(|c| isa.sum(totals[c]) + (mins[c][0] + mins[c][1]))
+    std::array::from_fn(|c| isa.sum(totals[c]) + isa.sum_mins(mins[c]))
 }
 
+/// # Safety
+/// Every array of `columns` must have an element `p`.
 #[inline(always)]
-fn add<I: Isa, F: SmallFormat<B>, const B: usize, const N: usize>(
+unsafe fn add<I: Isa, F: SmallFormat<B>, const B: usize, const N: usize>(
     isa: I,
     pair: &[[u8; B]; 2],
     columns: &[Column<'_>; N],
     p: usize,
     totals: &mut [I::Floats; N],
-    mins: &mut [[f32; 2]; N],
+    mins: &mut [__m128; N],
 ) {
     let codes = F::codes(isa, pair);
     let signed = if F::SIGNED { Some(isa.signed(codes)) } else { None };
-    let scales = isa.pair(isa.half(*at(&pair[0], 0)), isa.half(*at(&pair[1], 0)));
-    let min =
-        if F::MIN { [isa.half(*at(&pair[0], 2)), isa.half(*at(&pair[1], 2))] } else { [0.0; 2] };
+    let heads = isa.heads(*at(&pair[0], 0), *at(&pair[1], 0));
+    let scales = isa.head_scales(heads);
     for c in 0..N {
-        let line = isa.line(&columns[c].lines[p]);
+        // SAFETY: the caller's.
+        let (line, factors, sums) = unsafe {
+            let Column { lines, scales, sums } = columns[c];
+            (isa.line(lines.get_unchecked(p)), scales.get_unchecked(p), sums.get_unchecked(p))
+        };
         let dot = match signed {
             Some(signed) => isa.dot_signed(signed, line),
             None => isa.dot_unsigned(codes, line),
         };
-        let [low, high] = columns[c].scales[p];
-        totals[c] =
-            isa.fused(isa.multiply(scales, isa.pair(low, high)), isa.floats(dot), totals[c]);
+        totals[c] = isa.fused(isa.multiply(scales, isa.pair(factors)), isa.floats(dot), totals[c]);
         if F::MIN {
-            let sums = columns[c].sums[p];
-            mins[c] = [min[0].mul_add(sums[0], mins[c][0]), min[1].mul_add(sums[1], mins[c][1])];
+            mins[c] = isa.add_mins(heads, sums, mins[c]);
         }
     }
 }
