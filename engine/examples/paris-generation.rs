@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::Context;
 use realm_engine::{
-    engine::{Engine, EngineOptions, LogitsWanted, Model, ModelOptions, SequenceId, StepItem, TokenId},
+    engine::{
+        Engine, EngineOptions, LogitsWanted, Model, ModelOptions, SequenceId, StepItem, TokenId,
+    },
     sampler::{Sampler, SamplerParams},
     tokenizer::{SpecialTokens, StreamDecoder},
 };
@@ -48,7 +50,10 @@ fn main() -> anyhow::Result<()> {
     println!("{}", decoder.finish());
     let decode = started.elapsed() - prefill;
     eprintln!("prefill: {} tokens in {prefill:.1?}", prompt.len());
-    eprintln!("decode:  {generated} tokens, {:.1} tokens/s", (generated - 1) as f64 / decode.as_secs_f64());
+    eprintln!(
+        "decode:  {generated} tokens, {:.1} tokens/s",
+        (generated - 1) as f64 / decode.as_secs_f64()
+    );
     Ok(())
 }
 

@@ -6,7 +6,17 @@
 //! `strftime_now` is left undefined on purpose: the same conversation always gives the same prompt, and templates that
 //! ask for it bring a default.
 
-use std::{io, string::FromUtf8Error, thread};
+use std::{
+    io,
+    string::FromUtf8Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{RecvTimeoutError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
 
 use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 
@@ -19,6 +29,12 @@ const STACK_BYTES: usize = 512 << 20;
 const MAX_PROMPT_BYTES: usize = 16 << 20;
 /// Work of one rendering, in instructions or 64-byte steps of data; also bounds its memory, to about 128 MB.
 const FUEL: u64 = 2_000_000;
+/// Time of one rendering. The budget ends nearly everything long before; some operations on lists of lists do not count
+/// against it.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// A rendering that is out of time cannot be ended from outside, only left alone; a template that does it this often
+/// is not run again.
+const MAX_TIME_OUTS: u32 = 2;
 /// Depth of macros and includes.
 const MAX_RECURSION: usize = 64;
 
@@ -52,7 +68,9 @@ pub enum TemplateError {
         reason: String,
     },
     /// The template is longer than is accepted.
-    #[error("the chat template in the model's file has {bytes} bytes; at most {limit} are accepted")]
+    #[error(
+        "the chat template in the model's file has {bytes} bytes; at most {limit} are accepted"
+    )]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -68,52 +86,102 @@ pub enum TemplateError {
         /// The budget.
         fuel: u64,
     },
+    /// The template ran for too long.
+    #[error(
+        "the chat template in the model's file was stopped after {seconds} s; use a file with a working template"
+    )]
+    TimedOut {
+        /// The limit.
+        seconds: u64,
+    },
     /// The template makes a prompt that is longer than is accepted.
-    #[error("the chat template in the model's file makes a prompt of more than {limit} bytes; shorten the conversation")]
+    #[error(
+        "the chat template in the model's file makes a prompt of more than {limit} bytes; shorten the conversation"
+    )]
     PromptTooLong {
         /// Longest that is accepted.
         limit: usize,
     },
 }
 
-/// A chat template from a model file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A chat template from a model file. Clones share what is known about it.
+#[derive(Debug, Clone)]
 pub struct ChatTemplate {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     source: String,
     bos_text: String,
     eos_text: String,
+    time_outs: AtomicU32,
 }
 
 impl ChatTemplate {
     /// Keeps a template. It is compiled when it renders, so that a file with a broken one still serves plain prompts.
     /// `bos_text` and `eos_text` are the variables `bos_token` and `eos_token`, empty when the model has none.
     pub fn new(source: String, bos_text: String, eos_text: String) -> Self {
-        Self { source, bos_text, eos_text }
+        Self { inner: Arc::new(Inner { source, bos_text, eos_text, time_outs: AtomicU32::new(0) }) }
     }
 
     /// The template's text.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.inner.source
     }
 
     /// Renders the conversation to a prompt; `add_generation_prompt` ends it with the opening of the model's turn.
-    pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, TemplateError> {
-        if self.source.len() > MAX_TEMPLATE_BYTES {
-            return Err(TemplateError::TooLong { bytes: self.source.len(), limit: MAX_TEMPLATE_BYTES });
+    /// Blocks for at most ten seconds.
+    pub fn render(
+        &self,
+        messages: &[ChatMessage],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
+        let bytes = self.inner.source.len();
+        if bytes > MAX_TEMPLATE_BYTES {
+            return Err(TemplateError::TooLong { bytes, limit: MAX_TEMPLATE_BYTES });
         }
-        let failed = |reason: String| TemplateError::Failed { line: 0, reason };
-        thread::scope(|scope| {
-            let work = || self.render_here(messages, add_generation_prompt);
-            let worker = thread::Builder::new().name("chat-template".to_owned()).stack_size(STACK_BYTES);
-            let worker = worker.spawn_scoped(scope, work).map_err(|error| failed(format!("no thread: {error}")))?;
-            worker.join().unwrap_or_else(|_| Err(failed("the interpreter panicked".to_owned())))
-        })
+        if self.inner.time_outs.load(Ordering::Relaxed) >= MAX_TIME_OUTS {
+            return Err(TemplateError::TimedOut { seconds: TIME_LIMIT.as_secs() });
+        }
+        let (answer, answered) = sync_channel(1);
+        let (inner, messages) = (Arc::clone(&self.inner), messages.to_vec());
+        let work = move || {
+            // The receiver is gone only when the time is over.
+            let _ = answer.send(inner.render(&messages, add_generation_prompt));
+        };
+        let worker = thread::Builder::new()
+            .name("chat-template".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(work);
+        worker.map_err(|error| failed(format!("no thread: {error}")))?;
+        match answered.recv_timeout(TIME_LIMIT) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(failed("the interpreter panicked".to_owned()))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.inner.time_outs.fetch_add(1, Ordering::Relaxed);
+                Err(TemplateError::TimedOut { seconds: TIME_LIMIT.as_secs() })
+            }
+        }
     }
+}
 
+fn failed(reason: String) -> TemplateError {
+    TemplateError::Failed { line: 0, reason }
+}
+
+impl Inner {
     /// Renders on the current thread.
-    fn render_here(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, TemplateError> {
+    fn render(
+        &self,
+        messages: &[ChatMessage],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
         let environment = environment().map_err(|error| failure(&error))?;
-        let template = environment.template_from_str(&self.source).map_err(|error| failure(&error))?;
+        let template =
+            environment.template_from_str(&self.source).map_err(|error| failure(&error))?;
         let message = |message: &ChatMessage| context! { role => message.role.as_str(), content => message.content.as_str() };
         let variables = context! {
             messages => messages.iter().map(message).collect::<Vec<_>>(),
@@ -125,7 +193,9 @@ impl ChatTemplate {
         };
         let mut prompt = Bounded::default();
         match template.render_captured_to(variables, &mut prompt) {
-            Err(_) if prompt.overflowed => Err(TemplateError::PromptTooLong { limit: MAX_PROMPT_BYTES }),
+            Err(_) if prompt.overflowed => {
+                Err(TemplateError::PromptTooLong { limit: MAX_PROMPT_BYTES })
+            }
             Err(error) => Err(failure(&error)),
             Ok(_) => prompt.into_string(),
         }
@@ -163,7 +233,9 @@ fn failure(error: &Error) -> TemplateError {
         }
         cause = inner.source();
     }
-    let reason = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+    let reason = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     TemplateError::Failed { line: error.line().unwrap_or(0), reason }
 }
 
@@ -176,7 +248,8 @@ struct Bounded {
 
 impl Bounded {
     fn into_string(self) -> Result<String, TemplateError> {
-        let not_text = |error: FromUtf8Error| TemplateError::Failed { line: 0, reason: error.to_string() };
+        let not_text =
+            |error: FromUtf8Error| TemplateError::Failed { line: 0, reason: error.to_string() };
         String::from_utf8(self.bytes).map_err(not_text)
     }
 }

@@ -20,6 +20,7 @@ pub use self::{
 pub use crate::{
     kernels::KernelChoice,
     kv_cache::{KvType, SequenceId},
+    ops::product::Precision,
     tokenizer::TokenId,
 };
 use crate::{
@@ -69,7 +70,12 @@ impl Engine {
     pub fn new(model: Arc<Model>, options: EngineOptions) -> Result<Engine, EngineError> {
         let config = model.transformer().config();
         let threads = options.threads.get();
-        in_range("context_length", options.context_length, config.context_length, " (what the model was trained for)")?;
+        in_range(
+            "context_length",
+            options.context_length,
+            config.context_length,
+            " (what the model was trained for)",
+        )?;
         in_range("sequences", options.sequences, MAX_SEQUENCES, "")?;
         in_range("threads", threads, MAX_THREADS, "")?;
         let cache = KvCache::new(KvShape {
@@ -80,8 +86,12 @@ impl Engine {
             sequences: options.sequences,
             kv_type: options.kv_type,
         });
-        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("realm-engine-{index}"));
-        let pool = pool.build().map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("realm-engine-{index}"));
+        let pool = pool
+            .build()
+            .map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
         Ok(Engine {
             cache: cache.map_err(EngineError::Cache)?,
             pool,
@@ -133,8 +143,10 @@ impl Engine {
         if batch.is_empty() {
             logits.clear();
         } else {
-            pool.install(|| transformer.forward(model.kernels(), model.weights(), cache, step, scratch, logits))
-                .map_err(EngineError::Weight)?;
+            pool.install(|| {
+                transformer.forward(model.products(), model.weights(), cache, step, scratch, logits)
+            })
+            .map_err(EngineError::Weight)?;
         }
         for item in batch {
             cache.advance(item.sequence, item.tokens.len());
@@ -143,7 +155,12 @@ impl Engine {
     }
 }
 
-fn in_range(option: &'static str, value: usize, limit: usize, why: &str) -> Result<(), EngineError> {
+fn in_range(
+    option: &'static str,
+    value: usize,
+    limit: usize,
+    why: &str,
+) -> Result<(), EngineError> {
     if (1..=limit).contains(&value) {
         return Ok(());
     }

@@ -76,7 +76,9 @@ pub struct SequenceId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KvError {
     /// The operating system has not that much memory.
-    #[error("KV cache needs {bytes} bytes and the system does not give them; use fewer sequences or a shorter context")]
+    #[error(
+        "KV cache needs {bytes} bytes and the system does not give them; use fewer sequences or a shorter context"
+    )]
     OutOfMemory {
         /// Bytes that were asked for; `usize::MAX` past the address space.
         bytes: usize,
@@ -124,7 +126,10 @@ impl KvCache {
     /// Reserves memory for the whole shape.
     pub fn new(shape: KvShape) -> Result<Self, KvError> {
         let out_of_memory = KvError::OutOfMemory { bytes: shape.bytes().unwrap_or(usize::MAX) };
-        let numbers = shape.layer_numbers().filter(|_| shape.bytes().is_some()).ok_or(out_of_memory.clone())?;
+        let numbers = shape
+            .layer_numbers()
+            .filter(|_| shape.bytes().is_some())
+            .ok_or(out_of_memory.clone())?;
         let store = || Store::new(shape.kv_type, numbers).ok_or(out_of_memory.clone());
         let layers = (0..shape.layers).map(|_| Ok(Layer { keys: store()?, values: store()? }));
         let pages = (shape.pages_per_sequence() * shape.sequences) as u32;
@@ -165,9 +170,17 @@ impl KvCache {
     /// Makes room for `adding` tokens more, without adding them.
     pub fn reserve(&mut self, id: SequenceId, adding: usize) -> Result<(), KvError> {
         let context_length = self.shape.context_length;
-        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.is(id)).ok_or(KvError::UnknownSequence)?;
+        let slot = self
+            .slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.is(id))
+            .ok_or(KvError::UnknownSequence)?;
         let full = KvError::Full { length: slot.length, adding, context_length };
-        let wanted = slot.length.checked_add(adding).filter(|&tokens| tokens <= context_length).ok_or(full.clone())?;
+        let wanted = slot
+            .length
+            .checked_add(adding)
+            .filter(|&tokens| tokens <= context_length)
+            .ok_or(full.clone())?;
         while slot.pages.len() * PAGE_TOKENS < wanted {
             slot.pages.push(self.free_pages.pop().ok_or(full.clone())?);
         }
@@ -175,8 +188,18 @@ impl KvCache {
     }
 
     /// Writes the keys and values (`heads * head_dim` each) of one reserved token in one layer.
-    pub fn write(&mut self, layer: usize, id: SequenceId, position: usize, keys: &[f32], values: &[f32]) {
-        let Some(&page) = self.slot(id).and_then(|slot| slot.pages.get(position / PAGE_TOKENS)) else { return };
+    pub fn write(
+        &mut self,
+        layer: usize,
+        id: SequenceId,
+        position: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) {
+        let Some(&page) = self.slot(id).and_then(|slot| slot.pages.get(position / PAGE_TOKENS))
+        else {
+            return;
+        };
         let head_dim = self.shape.head_dim;
         let layers = &mut self.layers[layer];
         for head in 0..self.shape.heads {
@@ -245,8 +268,14 @@ impl KvView<'_> {
 mod tests {
     use super::*;
 
-    const SHAPE: KvShape =
-        KvShape { layers: 2, heads: 2, head_dim: 4, context_length: 40, sequences: 2, kv_type: KvType::F32 };
+    const SHAPE: KvShape = KvShape {
+        layers: 2,
+        heads: 2,
+        head_dim: 4,
+        context_length: 40,
+        sequences: 2,
+        kv_type: KvType::F32,
+    };
 
     fn write(cache: &mut KvCache, id: SequenceId, position: usize, number: f32) {
         cache.reserve(id, 1).unwrap();

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod exp;
 pub mod matmul;
+pub mod product;
 pub mod rms_norm;
 pub mod rope;
 pub mod rows;

@@ -75,7 +75,9 @@ impl Sampler {
     /// Chooses a token from a row of logits; token 0 when the row is empty or every token is impossible.
     pub fn sample(&mut self, logits: &[f32]) -> TokenId {
         self.logits.clear();
-        self.logits.extend(logits.iter().map(|&logit| if logit.is_nan() { f32::NEG_INFINITY } else { logit }));
+        self.logits.extend(
+            logits.iter().map(|&logit| if logit.is_nan() { f32::NEG_INFINITY } else { logit }),
+        );
         self.penalize();
         self.bias();
         if self.params.temperature == 0.0 {
@@ -90,10 +92,15 @@ impl Sampler {
     }
 
     fn penalize(&mut self) {
-        let SamplerParams { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.params;
+        let SamplerParams { repetition_penalty, presence_penalty, frequency_penalty, .. } =
+            self.params;
         for (&token, &count) in &self.seen {
             let Some(logit) = self.logits.get_mut(token as usize) else { continue };
-            *logit = if *logit > 0.0 { *logit / repetition_penalty } else { *logit * repetition_penalty };
+            *logit = if *logit > 0.0 {
+                *logit / repetition_penalty
+            } else {
+                *logit * repetition_penalty
+            };
             *logit -= count as f32 * frequency_penalty + presence_penalty;
         }
     }

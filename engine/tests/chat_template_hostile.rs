@@ -6,7 +6,7 @@ use realm_engine::chat_template::{ChatMessage, ChatTemplate, TemplateError};
 
 /// Stack of the thread that renders: what servers give theirs.
 const STACK_BYTES: usize = 2 << 20;
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 fn render(source: &str) -> Result<String, TemplateError> {
     let template = ChatTemplate::new(source.to_owned(), String::new(), String::new());
@@ -26,7 +26,11 @@ fn endless_and_greedy_templates_are_stopped() {
     let doubling = "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}";
     let growing = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x|length }}";
     for source in [loops, doubling, growing] {
-        assert!(matches!(render(source), Err(TemplateError::Exhausted { .. })), "{source}");
+        let error = render(source).unwrap_err();
+        assert!(
+            matches!(error, TemplateError::Exhausted { .. } | TemplateError::TimedOut { .. }),
+            "{source}: {error}"
+        );
     }
 }
 
@@ -46,7 +50,10 @@ fn giant_output_is_stopped() {
 #[test]
 fn deep_recursion_is_stopped() {
     let error = render("{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}").unwrap_err();
-    assert!(matches!(error, TemplateError::Failed { .. } | TemplateError::Exhausted { .. }), "{error}");
+    assert!(
+        matches!(error, TemplateError::Failed { .. } | TemplateError::Exhausted { .. }),
+        "{error}"
+    );
     // As deep as the longest template goes.
     let repeat = |part: &str| part.repeat(65_000 / part.len());
     for source in [
@@ -91,7 +98,11 @@ fn errors_say_what_failed_and_where() {
 
 #[test]
 fn nothing_of_the_host_is_reachable() {
-    for source in ["{{ strftime_now('%Y') }}", "{{ debug() }}{{ ''.__class__.__mro__ }}", "{% import 'os' as os %}"] {
+    for source in [
+        "{{ strftime_now('%Y') }}",
+        "{{ debug() }}{{ ''.__class__.__mro__ }}",
+        "{% import 'os' as os %}",
+    ] {
         assert!(render(source).is_err(), "{source}");
     }
 }

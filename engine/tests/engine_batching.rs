@@ -14,21 +14,23 @@ use std::{
 use demo_model::demo_model;
 use realm_engine::{
     engine::{
-        Engine, EngineError, EngineOptions, KvType, LogitsWanted, MAX_STEP_TOKENS, Model, ModelOptions, SequenceId,
-        StepItem, TokenId,
+        Engine, EngineError, EngineOptions, KvType, LogitsWanted, MAX_STEP_TOKENS, Model,
+        ModelOptions, SequenceId, StepItem, TokenId,
     },
     tokenizer::SpecialTokens,
 };
 use tiny_model::TinyModel;
 
-static DEMO: LazyLock<Arc<Model>> =
-    LazyLock::new(|| Model::open(&demo_model(), &ModelOptions::default()).expect("the demo model opens"));
+static DEMO: LazyLock<Arc<Model>> = LazyLock::new(|| {
+    Model::open(&demo_model(), &ModelOptions::default()).expect("the demo model opens")
+});
 
 /// Logits of one sequence may differ by the order of float sums only.
 const TOLERANCE: f32 = 1e-3;
 
 fn engine(model: &Arc<Model>, threads: usize, context_length: usize, sequences: usize) -> Engine {
-    let options = EngineOptions::new(NonZeroUsize::new(threads).unwrap(), context_length, sequences);
+    let options =
+        EngineOptions::new(NonZeroUsize::new(threads).unwrap(), context_length, sequences);
     Engine::new(Arc::clone(model), options).unwrap()
 }
 
@@ -73,22 +75,35 @@ fn pieces_of_a_prompt_give_the_logits_of_the_whole() {
 
 #[test]
 fn sequences_in_one_step_get_what_they_get_alone() {
-    let prompts = ["The capital of France is", "1, 2, 3,", "def main():\n    ", "Once upon a time there was a"].map(text);
+    let prompts = [
+        "The capital of France is",
+        "1, 2, 3,",
+        "def main():\n    ",
+        "Once upon a time there was a",
+    ]
+    .map(text);
     let mut alone = engine(&DEMO, 2, 64, 1);
-    let expected: Vec<Vec<f32>> = prompts.iter().map(|tokens| prefill(&mut alone, tokens, 64)).collect();
+    let expected: Vec<Vec<f32>> =
+        prompts.iter().map(|tokens| prefill(&mut alone, tokens, 64)).collect();
     let mut shared = engine(&DEMO, 2, 64, 4);
     let ids: Vec<SequenceId> = prompts.iter().map(|_| shared.new_sequence().unwrap()).collect();
     // The first prompt enters whole, the others but for a token, without asking for logits.
     let mut batch = vec![last(ids[0], &prompts[0])];
     for (&sequence, tokens) in ids[1..].iter().zip(&prompts[1..]) {
-        batch.push(StepItem { sequence, tokens: &tokens[..tokens.len() - 1], logits: LogitsWanted::None });
+        batch.push(StepItem {
+            sequence,
+            tokens: &tokens[..tokens.len() - 1],
+            logits: LogitsWanted::None,
+        });
     }
     let logits = shared.step(&batch).unwrap();
     assert_close(logits.item(0), &expected[0], "beside three prefills");
     assert!((1..5).all(|item| logits.item(item).is_empty()));
     // Then the others decode one token together, in another order.
-    let batch: Vec<StepItem<'_>> =
-        [3, 1, 2].map(|at| last(ids[at], &prompts[at][prompts[at].len() - 1..])).into_iter().collect();
+    let batch: Vec<StepItem<'_>> = [3, 1, 2]
+        .map(|at| last(ids[at], &prompts[at][prompts[at].len() - 1..]))
+        .into_iter()
+        .collect();
     let logits = shared.step(&batch).unwrap();
     for (item, at) in [3, 1, 2].into_iter().enumerate() {
         assert_close(logits.item(item), &expected[at], &format!("prompt {at} decoding"));
@@ -100,7 +115,11 @@ fn rows_come_back_for_every_token_when_asked() {
     let tokens = text("Paris is the capital of");
     let mut engine = engine(&DEMO, 2, 64, 1);
     let sequence = engine.new_sequence().unwrap();
-    let all = engine.step(&[StepItem { sequence, tokens: &tokens, logits: LogitsWanted::All }]).unwrap().item(0).to_vec();
+    let all = engine
+        .step(&[StepItem { sequence, tokens: &tokens, logits: LogitsWanted::All }])
+        .unwrap()
+        .item(0)
+        .to_vec();
     engine.free_sequence(sequence);
     let rows: Vec<&[f32]> = all.chunks_exact(DEMO.info().vocab_size).collect();
     assert_eq!(rows.len(), tokens.len());
@@ -128,7 +147,11 @@ fn a_slot_forgets_its_last_sequence() {
         let secret: Vec<TokenId> = (0..60).collect();
         prefill(&mut used, &secret, 60);
         let question = [72, 105];
-        assert_eq!(prefill(&mut used, &question, 1), prefill(&mut fresh, &question, 1), "{kv_type:?}");
+        assert_eq!(
+            prefill(&mut used, &question, 1),
+            prefill(&mut fresh, &question, 1),
+            "{kv_type:?}"
+        );
     }
 }
 
@@ -151,10 +174,17 @@ fn a_context_fills_to_its_last_token_and_no_further() {
     engine.step(&[last(sequence, &[1; 39])]).unwrap();
     let overflow = EngineError::ContextOverflow { length: 39, adding: 2, context_length: 40 };
     assert_eq!(engine.step(&[last(other, &[5]), last(sequence, &[1, 2])]).unwrap_err(), overflow);
-    assert_eq!((engine.sequence_len(sequence), engine.sequence_len(other)), (39, 0), "an error changes nothing");
+    assert_eq!(
+        (engine.sequence_len(sequence), engine.sequence_len(other)),
+        (39, 0),
+        "an error changes nothing"
+    );
     engine.step(&[last(sequence, &[1])]).unwrap();
     assert_eq!(engine.sequence_len(sequence), 40);
-    assert!(matches!(engine.step(&[last(sequence, &[1])]), Err(EngineError::ContextOverflow { .. })));
+    assert!(matches!(
+        engine.step(&[last(sequence, &[1])]),
+        Err(EngineError::ContextOverflow { .. })
+    ));
     let message = overflow.to_string();
     assert!(message.contains("39") && message.contains("40"), "{message}");
 }
@@ -169,8 +199,14 @@ fn wrong_batches_are_refused() {
     let mut refused = |batch: &[StepItem<'_>]| engine.step(batch).unwrap_err();
     assert_eq!(refused(&[last(freed, &[1])]), EngineError::UnknownSequence { id: freed });
     assert_eq!(refused(&[last(one, &[])]), EngineError::EmptyItem { index: 0 });
-    assert_eq!(refused(&[last(one, &[1]), last(one, &[2])]), EngineError::RepeatedSequence { index: 1 });
-    assert_eq!(refused(&[last(one, &[258])]), EngineError::UnknownToken { token: 258, vocab_size: 258 });
+    assert_eq!(
+        refused(&[last(one, &[1]), last(one, &[2])]),
+        EngineError::RepeatedSequence { index: 1 }
+    );
+    assert_eq!(
+        refused(&[last(one, &[258])]),
+        EngineError::UnknownToken { token: 258, vocab_size: 258 }
+    );
     let long = vec![1; MAX_STEP_TOKENS + 1];
     assert!(matches!(refused(&[last(one, &long)]), EngineError::StepTooLong { .. }));
     assert!(engine.step(&[]).unwrap().item(0).is_empty());
@@ -181,13 +217,20 @@ fn wrong_batches_are_refused() {
 fn impossible_options_are_refused_with_both_numbers() {
     let model = tiny();
     let refused = |context_length, sequences| {
-        Engine::new(Arc::clone(&model), EngineOptions::new(NonZeroUsize::MIN, context_length, sequences)).unwrap_err()
+        Engine::new(
+            Arc::clone(&model),
+            EngineOptions::new(NonZeroUsize::MIN, context_length, sequences),
+        )
+        .unwrap_err()
     };
     let message = refused(129, 1).to_string();
     assert!(message.contains("129") && message.contains("128"), "{message}");
     assert!(matches!(refused(0, 1), EngineError::InvalidOption { option: "context_length", .. }));
     assert!(matches!(refused(64, 0), EngineError::InvalidOption { option: "sequences", .. }));
-    assert!(matches!(refused(64, usize::MAX), EngineError::InvalidOption { option: "sequences", .. }));
+    assert!(matches!(
+        refused(64, usize::MAX),
+        EngineError::InvalidOption { option: "sequences", .. }
+    ));
 }
 
 #[test]

@@ -13,7 +13,10 @@ fn text(value: &str) -> Meta {
 fn the_unspoilt_model_opens() {
     let model = TinyModel::new().open().unwrap();
     let info = model.info();
-    assert_eq!((info.name.as_str(), info.architecture.as_str(), info.quantization.as_str()), ("tiny", "llama", "F32"));
+    assert_eq!(
+        (info.name.as_str(), info.architecture.as_str(), info.quantization.as_str()),
+        ("tiny", "llama", "F32")
+    );
     assert_eq!((info.context_length, info.vocab_size), (128, VOCABULARY));
     assert!(model.chat_template().is_none());
 }
@@ -27,11 +30,23 @@ fn each_fault_is_named() {
         (|m| m.remove("llama.block_count"), &["llama.block_count"]),
         (|m| m.set("llama.block_count", Meta::U32(0)), &["llama.block_count", "is 0", "1 to"]),
         (|m| m.set("llama.block_count", Meta::U32(3)), &["blk.2.attn_norm.weight"]),
-        (|m| m.set("llama.attention.head_count_kv", Meta::U32(3)), &["head_count_kv", "divisor of 4"]),
-        (|m| m.set("llama.attention.layer_norm_rms_epsilon", Meta::F32(f32::NAN)), &["rms_epsilon", "NaN"]),
+        (
+            |m| m.set("llama.attention.head_count_kv", Meta::U32(3)),
+            &["head_count_kv", "divisor of 4"],
+        ),
+        (
+            |m| m.set("llama.attention.layer_norm_rms_epsilon", Meta::F32(f32::NAN)),
+            &["rms_epsilon", "NaN"],
+        ),
         (|m| m.set("llama.rope.freq_base", Meta::F32(-1.0)), &["rope.freq_base", "-1"]),
-        (|m| m.set("llama.rope.dimension_count", Meta::U32(64)), &["rope.dimension_count", "64", "1 to 8"]),
-        (|m| m.set("llama.rope.scaling.type", text("yarn")), &["rope.scaling.type", "yarn", "linear"]),
+        (
+            |m| m.set("llama.rope.dimension_count", Meta::U32(64)),
+            &["rope.dimension_count", "64", "1 to 8"],
+        ),
+        (
+            |m| m.set("llama.rope.scaling.type", text("yarn")),
+            &["rope.scaling.type", "yarn", "linear"],
+        ),
         (|m| m.set("llama.expert_count", Meta::U32(8)), &["expert_count", "8"]),
         (|m| m.remove_tensor("blk.1.ffn_down.weight"), &["blk.1.ffn_down.weight"]),
         (|m| m.remove_tensor("token_embd.weight"), &["token_embd.weight"]),
@@ -48,13 +63,20 @@ fn each_fault_is_named() {
         (|m| m.set("tokenizer.ggml.model", text("llama")), &["`llama`", "gpt2"]),
         (|m| m.set("tokenizer.ggml.pre", text("tekken")), &["`tekken`", "smollm"]),
         (|m| m.set("tokenizer.ggml.eos_token_id", Meta::U32(258)), &["eos_token_id", "258"]),
-        (|m| m.set("tokenizer.ggml.merges", Meta::Texts(vec!["ab".to_owned()])), &["merge 0", "\"ab\""]),
+        (
+            |m| m.set("tokenizer.ggml.merges", Meta::Texts(vec!["ab".to_owned()])),
+            &["merge 0", "\"ab\""],
+        ),
         (|m| m.set("tokenizer.ggml.token_type", Meta::I32s(vec![1])), &["1 token types", "258"]),
     ];
     for (index, (spoil, words)) in cases.into_iter().enumerate() {
         let mut model = TinyModel::new();
         spoil(&mut model);
-        let message = model.open().err().unwrap_or_else(|| panic!("case {index} ({words:?}) opened")).to_string();
+        let message = model
+            .open()
+            .err()
+            .unwrap_or_else(|| panic!("case {index} ({words:?}) opened"))
+            .to_string();
         for word in words {
             assert!(message.contains(word), "case {index}: {message:?} does not say {word:?}");
         }

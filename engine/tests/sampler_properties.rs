@@ -1,7 +1,9 @@
 //! What each sampling parameter promises holds for any logits.
 
 use proptest::prelude::*;
-use realm_engine::sampler::{MAX_LOGIT_BIASES, Sampler, SamplerParams, log_probabilities, log_probability};
+use realm_engine::sampler::{
+    MAX_LOGIT_BIASES, Sampler, SamplerParams, log_probabilities, log_probability,
+};
 
 /// Draws of a distribution test.
 const DRAWS: usize = 20_000;
@@ -42,7 +44,11 @@ const LOGITS: [f32; 8] = [1.0, 2.0, 0.5, -1.0, 3.0, 2.5, -3.0, 0.0];
 fn draws_follow_softmax() {
     for temperature in [0.5, 1.0, 2.0] {
         let expected = probabilities(&LOGITS.map(|logit| logit / temperature));
-        let statistic = chi_square(&mut sampler(SamplerParams { temperature, ..seeded(1) }), &LOGITS, &expected);
+        let statistic = chi_square(
+            &mut sampler(SamplerParams { temperature, ..seeded(1) }),
+            &LOGITS,
+            &expected,
+        );
         assert!(statistic < CHI_SQUARE_LIMIT, "temperature {temperature}: {statistic}");
     }
 }
@@ -51,8 +57,9 @@ fn draws_follow_softmax() {
 fn filters_keep_the_shape_of_what_is_left() {
     // Probabilities fall in the order of tokens 4, 5, 1, 0, 2, 7, 3, 6.
     let keep = |kept: &[usize]| {
-        let masked: Vec<f32> =
-            (0..8).map(|token| if kept.contains(&token) { LOGITS[token] } else { f32::NEG_INFINITY }).collect();
+        let masked: Vec<f32> = (0..8)
+            .map(|token| if kept.contains(&token) { LOGITS[token] } else { f32::NEG_INFINITY })
+            .collect();
         probabilities(&masked)
     };
     let all = probabilities(&LOGITS);
@@ -61,7 +68,10 @@ fn filters_keep_the_shape_of_what_is_left() {
         (SamplerParams { top_p: (all[4] + all[5] * 0.5) as f32, ..seeded(3) }, keep(&[4, 5])),
         (SamplerParams { min_p: 0.1, ..seeded(4) }, keep(&[4, 5, 1, 0])),
         (SamplerParams { top_k: 4, min_p: 0.5, ..seeded(5) }, keep(&[4, 5])),
-        (SamplerParams { logit_bias: vec![(4, -100.0), (99, 5.0)], ..seeded(6) }, keep(&[0, 1, 2, 3, 5, 6, 7])),
+        (
+            SamplerParams { logit_bias: vec![(4, -100.0), (99, 5.0)], ..seeded(6) },
+            keep(&[0, 1, 2, 3, 5, 6, 7]),
+        ),
     ];
     for (params, expected) in cases {
         let statistic = chi_square(&mut sampler(params.clone()), &LOGITS, &expected);
@@ -89,7 +99,8 @@ fn penalties_change_the_logits_of_seen_tokens() {
 fn a_seed_gives_the_same_tokens_on_every_platform() {
     let mut sampler = sampler(seeded(42));
     let drawn: Vec<u32> = (0..16).map(|_| sampler.sample(&LOGITS)).collect();
-    expect_test::expect!["[2, 2, 5, 4, 5, 4, 1, 4, 5, 4, 2, 5, 4, 4, 4, 1]"].assert_eq(&format!("{drawn:?}"));
+    expect_test::expect!["[2, 2, 5, 4, 5, 4, 1, 4, 5, 4, 2, 5, 4, 4, 4, 1]"]
+        .assert_eq(&format!("{drawn:?}"));
     assert_eq!(sampler.seed(), 42);
     let own = Sampler::new(SamplerParams::default()).unwrap();
     assert_ne!(own.seed(), Sampler::new(SamplerParams::default()).unwrap().seed());
@@ -108,10 +119,18 @@ fn values_out_of_range_are_named() {
         (SamplerParams { repetition_penalty: 0.0, ..d() }, "repetition_penalty", "0"),
         (SamplerParams { repetition_penalty: f32::NAN, ..d() }, "repetition_penalty", "NaN"),
         (SamplerParams { presence_penalty: 2.5, ..d() }, "presence_penalty", "2.5"),
-        (SamplerParams { frequency_penalty: f32::NEG_INFINITY, ..d() }, "frequency_penalty", "-inf"),
+        (
+            SamplerParams { frequency_penalty: f32::NEG_INFINITY, ..d() },
+            "frequency_penalty",
+            "-inf",
+        ),
         (SamplerParams { logit_bias: vec![(3, 101.0)], ..d() }, "logit_bias", "101 for token 3"),
         (SamplerParams { logit_bias: vec![(3, f32::NAN)], ..d() }, "logit_bias", "NaN for token 3"),
-        (SamplerParams { logit_bias: vec![(0, 0.0); MAX_LOGIT_BIASES + 1], ..d() }, "logit_bias", "1025"),
+        (
+            SamplerParams { logit_bias: vec![(0, 0.0); MAX_LOGIT_BIASES + 1], ..d() },
+            "logit_bias",
+            "1025",
+        ),
     ];
     for (params, parameter, value) in cases {
         let error = Sampler::new(params).unwrap_err();
@@ -123,10 +142,17 @@ fn values_out_of_range_are_named() {
 
 #[test]
 fn odd_rows_give_a_token() {
-    let nothing: [&[f32]; 4] = [&[], &[f32::NAN; 3], &[f32::NEG_INFINITY; 3], &[f32::INFINITY, f32::INFINITY]];
+    let nothing: [&[f32]; 4] =
+        [&[], &[f32::NAN; 3], &[f32::NEG_INFINITY; 3], &[f32::INFINITY, f32::INFINITY]];
     for temperature in [0.0, 1.0] {
         for row in nothing {
-            let mut sampler = sampler(SamplerParams { temperature, top_p: 0.5, min_p: 0.1, top_k: 2, ..seeded(1) });
+            let mut sampler = sampler(SamplerParams {
+                temperature,
+                top_p: 0.5,
+                min_p: 0.1,
+                top_k: 2,
+                ..seeded(1)
+            });
             assert!((sampler.sample(row) as usize) < row.len().max(1));
         }
         let mut sampler = sampler(SamplerParams { temperature, ..seeded(1) });
@@ -139,7 +165,8 @@ fn ties_go_to_the_lowest_id() {
     let greedy = SamplerParams { temperature: 0.0, ..SamplerParams::default() };
     assert_eq!(sampler(greedy).sample(&[1.0, 3.0, 3.0, 2.0]), 1);
     assert_eq!(sampler(SamplerParams { top_k: 1, ..seeded(1) }).sample(&[1.0, 3.0, 3.0, 2.0]), 1);
-    let tokens: Vec<u32> = log_probabilities(&[1.0, 3.0, 3.0, 1.0], 3).iter().map(|entry| entry.token).collect();
+    let tokens: Vec<u32> =
+        log_probabilities(&[1.0, 3.0, 3.0, 1.0], 3).iter().map(|entry| entry.token).collect();
     assert_eq!(tokens, [1, 2, 0]);
 }
 

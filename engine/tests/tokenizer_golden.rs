@@ -13,8 +13,9 @@ use realm_engine::{
 };
 use serde_json::Value;
 
-static MODEL: LazyLock<Arc<Model>> =
-    LazyLock::new(|| Model::open(&demo_model(), &ModelOptions::default()).expect("the demo model opens"));
+static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
+    Model::open(&demo_model(), &ModelOptions::default()).expect("the demo model opens")
+});
 
 fn tokenizer() -> &'static Tokenizer {
     MODEL.tokenizer()
@@ -46,8 +47,13 @@ fn texts_become_the_same_tokens() {
 fn tokens_become_the_same_bytes() {
     let golden = golden();
     for (id, bytes) in golden["pieces"].as_object().unwrap() {
-        let bytes: Vec<u8> = bytes.as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
-        assert_eq!(tokenizer().token_bytes(id.parse().unwrap()), Some(bytes.as_slice()), "token {id}");
+        let bytes: Vec<u8> =
+            bytes.as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
+        assert_eq!(
+            tokenizer().token_bytes(id.parse().unwrap()),
+            Some(bytes.as_slice()),
+            "token {id}"
+        );
     }
     assert_eq!(tokenizer().token_bytes(49_152), None);
 }
@@ -55,7 +61,10 @@ fn tokens_become_the_same_bytes() {
 #[test]
 fn special_tokens_are_known() {
     let tokenizer = tokenizer();
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.add_bos(), tokenizer.vocab_size()), (Some(1), Some(2), false, 49_152));
+    assert_eq!(
+        (tokenizer.bos(), tokenizer.eos(), tokenizer.add_bos(), tokenizer.vocab_size()),
+        (Some(1), Some(2), false, 49_152)
+    );
     let ends: Vec<TokenId> = (0..49_152).filter(|&id| tokenizer.is_end_of_generation(id)).collect();
     assert_eq!(ends, [0, 2], "<|endoftext|> and <|im_end|>");
     assert!((0..17).all(|id| tokenizer.is_special(id)) && !tokenizer.is_special(17));
@@ -68,7 +77,9 @@ fn untrusted_text_never_makes_a_control_token() {
     for id in 0..17 {
         text += std::str::from_utf8(tokenizer.token_bytes(id).unwrap()).unwrap();
     }
-    assert!(tokenizer.encode(&text, SpecialTokens::AsText).iter().all(|&id| !tokenizer.is_special(id)));
+    assert!(
+        tokenizer.encode(&text, SpecialTokens::AsText).iter().all(|&id| !tokenizer.is_special(id))
+    );
     assert_eq!(tokenizer.encode(&text, SpecialTokens::Parse), (0..17).collect::<Vec<_>>());
 }
 

@@ -61,7 +61,9 @@ pub enum LoadError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EngineError {
     /// All KV slots are taken.
-    #[error("all {sequences} sequences of this engine are in use; free one or create the engine with more")]
+    #[error(
+        "all {sequences} sequences of this engine are in use; free one or create the engine with more"
+    )]
     NoFreeSequence {
         /// Slots of the engine.
         sequences: usize,
@@ -100,7 +102,9 @@ pub enum EngineError {
         index: usize,
     },
     /// Two items name the same sequence.
-    #[error("item {index} of the step names a sequence that an earlier item has; join their tokens")]
+    #[error(
+        "item {index} of the step names a sequence that an earlier item has; join their tokens"
+    )]
     RepeatedSequence {
         /// Place of the second in the batch.
         index: usize,

@@ -8,6 +8,7 @@ use crate::{
     gguf::{Gguf, Metadata, MetadataError},
     kernels::{KernelChoice, Kernels},
     model::{Llama, architecture},
+    ops::product::{Precision, Products},
     tokenizer::{TokenId, Tokenizer, TokenizerSpec},
     weights::{MappedModel, Weights},
 };
@@ -17,6 +18,8 @@ use crate::{
 pub struct ModelOptions {
     /// Which inner loops run; the default takes the best that this CPU has.
     pub kernels: KernelChoice,
+    /// How products round; the default is fast.
+    pub precision: Precision,
 }
 
 /// What a model file says about itself.
@@ -43,7 +46,7 @@ pub struct ModelInfo {
 pub struct Model {
     info: ModelInfo,
     file: MappedModel,
-    kernels: Kernels,
+    products: Products,
     transformer: Llama,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
@@ -53,15 +56,17 @@ impl Model {
     /// Maps the GGUF file at `path` and checks everything that a step relies on. The file must not change while the
     /// model is open.
     pub fn open(path: &Path, options: &ModelOptions) -> Result<Arc<Model>, LoadError> {
-        let kernels = Kernels::select(options.kernels)?;
+        let products =
+            Products { kernels: Kernels::select(options.kernels)?, precision: options.precision };
         let file = MappedModel::open(path)?;
         let name = || path.display().to_string();
         let metadata = file.metadata();
-        let transformer =
-            Llama::new(file.gguf(), &file).map_err(|source| LoadError::Model { file: name(), source })?;
+        let transformer = Llama::new(file.gguf(), &file)
+            .map_err(|source| LoadError::Model { file: name(), source })?;
         let spec = tokenizer_spec(metadata)
             .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?;
-        let tokenizer = Tokenizer::new(&spec).map_err(|source| LoadError::Tokenizer { file: name(), source })?;
+        let tokenizer = Tokenizer::new(&spec)
+            .map_err(|source| LoadError::Tokenizer { file: name(), source })?;
         let (tokens, rows) = (tokenizer.vocab_size(), transformer.vocab_size());
         if tokens != rows {
             return Err(LoadError::Vocabulary { file: name(), tokens, rows });
@@ -71,7 +76,7 @@ impl Model {
             .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?
             .map(|source| chat_template(source, &tokenizer));
         let info = info(path, &file, &transformer);
-        Ok(Arc::new(Model { info, kernels, transformer, tokenizer, chat_template, file }))
+        Ok(Arc::new(Model { info, products, transformer, tokenizer, chat_template, file }))
     }
 
     /// What the file says about itself.
@@ -91,7 +96,11 @@ impl Model {
 
     /// The inner loops in use.
     pub fn kernels(&self) -> &Kernels {
-        &self.kernels
+        &self.products.kernels
+    }
+
+    pub(super) fn products(&self) -> &Products {
+        &self.products
     }
 
     pub(super) fn transformer(&self) -> &Llama {
@@ -105,8 +114,10 @@ impl Model {
 
 fn info(path: &Path, file: &MappedModel, transformer: &Llama) -> ModelInfo {
     let metadata = file.metadata();
-    let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = metadata.optional_string("general.name").ok().flatten().filter(|name| !name.is_empty());
+    let stem =
+        || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let name =
+        metadata.optional_string("general.name").ok().flatten().filter(|name| !name.is_empty());
     ModelInfo {
         name: name.map_or_else(stem, str::to_owned),
         architecture: architecture(metadata).unwrap_or_default().to_owned(),

@@ -48,7 +48,10 @@ impl<'a> StepLogits<'a> {
 
     /// The rows of the batch's item `index`, `rows x vocab_size`; empty when it wanted none or does not exist.
     pub fn item(&self, index: usize) -> &[f32] {
-        self.spans.get(index).and_then(|&(start, end)| self.rows.get(start..end)).unwrap_or_default()
+        self.spans
+            .get(index)
+            .and_then(|&(start, end)| self.rows.get(start..end))
+            .unwrap_or_default()
     }
 }
 

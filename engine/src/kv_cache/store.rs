@@ -33,7 +33,9 @@ impl Store {
     pub(super) fn read(&self, start: usize, numbers: &mut [f32]) {
         let range = start..start + numbers.len();
         match self {
-            Self::F16(bits) => bits[range].reinterpret_cast::<half::f16>().convert_to_f32_slice(numbers),
+            Self::F16(bits) => {
+                bits[range].reinterpret_cast::<half::f16>().convert_to_f32_slice(numbers)
+            }
             Self::F32(stored) => numbers.copy_from_slice(&stored[range]),
         }
     }

@@ -115,7 +115,11 @@ impl Keys<'_> {
         if number.is_finite() && number > 0.0 {
             return Ok(number);
         }
-        Err(ModelError::BadSize { key, found: number.to_string(), needed: "a finite number above 0".to_owned() })
+        Err(ModelError::BadSize {
+            key,
+            found: number.to_string(),
+            needed: "a finite number above 0".to_owned(),
+        })
     }
 
     fn head_dim(&self, embedding: usize, heads: usize) -> Result<usize, ModelError> {
@@ -158,9 +162,11 @@ impl Keys<'_> {
         match self.metadata.optional_string(&key)? {
             None | Some("none") => Ok(1.0),
             Some("linear") => self.positive("rope.scaling.factor", Some(1.0)),
-            Some(found) => {
-                Err(ModelError::UnsupportedFeature { key, found: found.to_owned(), supported: "none, linear" })
-            }
+            Some(found) => Err(ModelError::UnsupportedFeature {
+                key,
+                found: found.to_owned(),
+                supported: "none, linear",
+            }),
         }
     }
 

@@ -34,7 +34,9 @@ pub enum ModelError {
         needed: String,
     },
     /// The file holds a tensor that the transformer would not use: its results would be wrong.
-    #[error("tensor \"{tensor}\" is not part of a {architecture} model as known here; the model needs a newer engine")]
+    #[error(
+        "tensor \"{tensor}\" is not part of a {architecture} model as known here; the model needs a newer engine"
+    )]
     UnknownTensor {
         /// Its name.
         tensor: String,

@@ -6,11 +6,10 @@ use self::tensors::{BlockView, Tensors};
 use super::{config::Config, error::ModelError, scratch::Scratch};
 use crate::{
     gguf::Gguf,
-    kernels::{ActivationFormat, Kernels},
     kv_cache::KvCache,
     ops::{
         attention::{AttentionShape, Run},
-        matmul::{matmul, matmul_prepared},
+        product::Products,
         rms_norm::rms_norm,
         rope::{Rope, rotate},
         rows::{add, each_row, row},
@@ -18,7 +17,7 @@ use crate::{
     },
     quant::dequantize_row,
     tokenizer::TokenId,
-    weights::{Matrix, WeightError, Weights},
+    weights::{WeightError, Weights},
 };
 
 /// A checked model of the llama family. Holds names and small vectors; matrices stay where the weights are.
@@ -64,7 +63,7 @@ impl Llama {
     /// tokens to the cache, where room for them is reserved. Lengths in the cache are the caller's to advance.
     pub fn forward(
         &self,
-        kernels: &Kernels,
+        products: &Products,
         weights: &dyn Weights,
         cache: &mut KvCache,
         step: &Step,
@@ -77,19 +76,27 @@ impl Llama {
         self.turns(step, scratch);
         for (layer, block) in self.tensors.blocks.iter().enumerate() {
             let block = block.view(&self.config, weights)?;
-            self.attention(kernels, &block, cache, layer, step, scratch);
-            self.feed_forward(kernels, &block, scratch);
+            self.attention(products, &block, cache, layer, step, scratch);
+            self.feed_forward(products, &block, scratch);
         }
-        self.logits(kernels, weights, step, scratch, logits)
+        self.logits(products, weights, step, scratch, logits)
     }
 
     /// The state starts as the embeddings of the tokens.
-    fn embed(&self, weights: &dyn Weights, step: &Step, scratch: &mut Scratch) -> Result<(), WeightError> {
+    fn embed(
+        &self,
+        weights: &dyn Weights,
+        step: &Step,
+        scratch: &mut Scratch,
+    ) -> Result<(), WeightError> {
         let embeddings = self.tensors.embeddings(&self.config, weights)?;
-        for (state, &token) in scratch.state.chunks_exact_mut(self.config.embedding).zip(&step.tokens) {
+        for (state, &token) in
+            scratch.state.chunks_exact_mut(self.config.embedding).zip(&step.tokens)
+        {
             let bytes = embeddings.row(token as usize).unwrap_or_default();
-            dequantize_row(embeddings.format(), bytes, state)
-                .map_err(|reason| WeightError::Undecodable { tensor: tensors::EMBEDDINGS.to_owned(), reason })?;
+            dequantize_row(embeddings.format(), bytes, state).map_err(|reason| {
+                WeightError::Undecodable { tensor: tensors::EMBEDDINGS.to_owned(), reason }
+            })?;
         }
         Ok(())
     }
@@ -97,7 +104,8 @@ impl Llama {
     /// By how much the pairs of each token turn.
     fn turns(&self, step: &Step, scratch: &mut Scratch) {
         let positions = step.runs.iter().flat_map(|run| run.position..run.position + run.tokens);
-        for (turns, position) in scratch.turns.chunks_exact_mut(self.rope.row_len()).zip(positions) {
+        for (turns, position) in scratch.turns.chunks_exact_mut(self.rope.row_len()).zip(positions)
+        {
             self.rope.fill(position, turns);
         }
     }
@@ -105,44 +113,66 @@ impl Llama {
     /// Each token looks at the tokens before it.
     fn attention(
         &self,
-        kernels: &Kernels,
+        products: &Products,
         block: &BlockView<'_>,
         cache: &mut KvCache,
         layer: usize,
         step: &Step,
         scratch: &mut Scratch,
     ) {
-        let Scratch { state, normed, queries, keys, values, attended, added, turns, plan, .. } = scratch;
-        rms_norm(kernels, state, &block.vectors.attention_norm, self.config.norm_epsilon, normed);
-        let products = [(block.query, &mut **queries), (block.key, &mut **keys), (block.value, &mut **values)];
-        multiply_all(kernels, normed, self.config.embedding, products);
+        let Scratch { state, normed, queries, keys, values, attended, added, turns, plan, .. } =
+            scratch;
+        rms_norm(
+            &products.kernels,
+            state,
+            &block.vectors.attention_norm,
+            self.config.norm_epsilon,
+            normed,
+        );
+        let outputs =
+            [(block.query, &mut **queries), (block.key, &mut **keys), (block.value, &mut **values)];
+        products.multiply(normed, self.config.embedding, outputs);
         add_bias(queries, block.vectors.query_bias.as_deref());
         add_bias(keys, block.vectors.key_bias.as_deref());
         add_bias(values, block.vectors.value_bias.as_deref());
         self.rotate(queries, self.config.query_len(), turns);
         self.rotate(keys, self.config.kv_len(), turns);
         self.remember(cache, layer, step, keys, values);
-        plan.attend(kernels, self.attention_shape(), cache, layer, queries, attended);
-        matmul(kernels, &block.attention_output, attended, added);
+        plan.attend(&products.kernels, self.attention_shape(), cache, layer, queries, attended);
+        products.multiply(
+            attended,
+            self.config.query_len(),
+            [(block.attention_output, &mut **added)],
+        );
         add_bias(added, block.vectors.attention_output_bias.as_deref());
         add(state, added);
     }
 
     /// Each token thinks for itself.
-    fn feed_forward(&self, kernels: &Kernels, block: &BlockView<'_>, scratch: &mut Scratch) {
+    fn feed_forward(&self, products: &Products, block: &BlockView<'_>, scratch: &mut Scratch) {
         let Scratch { state, normed, added, gate, up, .. } = scratch;
-        rms_norm(kernels, state, &block.vectors.feed_forward_norm, self.config.norm_epsilon, normed);
-        multiply_all(kernels, normed, self.config.embedding, [(block.gate, &mut **gate), (block.up, &mut **up)]);
+        rms_norm(
+            &products.kernels,
+            state,
+            &block.vectors.feed_forward_norm,
+            self.config.norm_epsilon,
+            normed,
+        );
+        products.multiply(
+            normed,
+            self.config.embedding,
+            [(block.gate, &mut **gate), (block.up, &mut **up)],
+        );
         let width = self.config.feed_forward;
         each_row(gate, width, |index, gate| swiglu(gate, row(up, width, index)));
-        matmul(kernels, &block.down, gate, added);
+        products.multiply(gate, width, [(block.down, &mut **added)]);
         add(state, added);
     }
 
     /// The states of the wanted rows, compared with every token of the vocabulary.
     fn logits(
         &self,
-        kernels: &Kernels,
+        products: &Products,
         weights: &dyn Weights,
         step: &Step,
         scratch: &mut Scratch,
@@ -154,9 +184,16 @@ impl Llama {
             added[place * width..(place + 1) * width].copy_from_slice(row(state, width, wanted));
         }
         let length = step.wanted.len() * width;
-        rms_norm(kernels, &added[..length], &self.tensors.output_norm, self.config.norm_epsilon, &mut normed[..length]);
+        rms_norm(
+            &products.kernels,
+            &added[..length],
+            &self.tensors.output_norm,
+            self.config.norm_epsilon,
+            &mut normed[..length],
+        );
         logits.resize(step.wanted.len() * self.vocab_size(), 0.0);
-        matmul(kernels, &self.tensors.output(&self.config, weights)?, &normed[..length], logits);
+        let output = self.tensors.output(&self.config, weights)?;
+        products.multiply(&normed[..length], width, [(output, &mut **logits)]);
         Ok(())
     }
 
@@ -167,11 +204,20 @@ impl Llama {
 
     fn rotate(&self, heads: &mut [f32], width: usize, turns: &[f32]) {
         let turn_len = self.rope.row_len();
-        each_row(heads, width, |index, heads| rotate(heads, self.config.head_dim, row(turns, turn_len, index)));
+        each_row(heads, width, |index, heads| {
+            rotate(heads, self.config.head_dim, row(turns, turn_len, index))
+        });
     }
 
     /// Writes the step's keys and values to the cache.
-    fn remember(&self, cache: &mut KvCache, layer: usize, step: &Step, keys: &[f32], values: &[f32]) {
+    fn remember(
+        &self,
+        cache: &mut KvCache,
+        layer: usize,
+        step: &Step,
+        keys: &[f32],
+        values: &[f32],
+    ) {
         let width = self.config.kv_len();
         for run in &step.runs {
             for token in 0..run.tokens {
@@ -180,22 +226,6 @@ impl Llama {
                 cache.write(layer, run.sequence, run.position + token, keys, values);
             }
         }
-    }
-}
-
-/// Products of one input with several matrices: the input is prepared once for each format.
-fn multiply_all<const N: usize>(
-    kernels: &Kernels,
-    input: &[f32],
-    width: usize,
-    products: [(Matrix<'_>, &mut [f32]); N],
-) {
-    let mut prepared: Option<(ActivationFormat, _)> = None;
-    for (weight, output) in products {
-        let format = ActivationFormat::for_weights(weight.format());
-        let usable = prepared.take().filter(|(prepared, _)| *prepared == format);
-        let (_, activations) = prepared.insert(usable.unwrap_or_else(|| (format, kernels.activations(format, input, width))));
-        matmul_prepared(kernels, &weight, activations, output);
     }
 }
 

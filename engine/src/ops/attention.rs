@@ -95,7 +95,8 @@ impl AttentionPlan {
         for run in runs {
             for first in (0..run.tokens).step_by(TASK_TOKENS) {
                 let tokens = TASK_TOKENS.min(run.tokens - first);
-                let part = Run { row: run.row + first, position: run.position + first, tokens, ..*run };
+                let part =
+                    Run { row: run.row + first, position: run.position + first, tokens, ..*run };
                 for kv_head in 0..shape.kv_heads {
                     self.tasks.push(Task { run: part, kv_head, start });
                     start += tokens * shape.group() * shape.head_dim;
@@ -141,7 +142,10 @@ fn run_tasks(inputs: &Inputs<'_>, tasks: &[Task], output: &mut [f32]) {
         _ => {
             let (left, right) = tasks.split_at(tasks.len() / 2);
             let (left_output, right_output) = output.split_at_mut(right[0].start - left[0].start);
-            rayon::join(|| run_tasks(inputs, left, left_output), || run_tasks(inputs, right, right_output));
+            rayon::join(
+                || run_tasks(inputs, left, left_output),
+                || run_tasks(inputs, right, right_output),
+            );
         }
     }
 }
@@ -169,7 +173,8 @@ impl Task {
         let AttentionShape { head_dim, .. } = inputs.shape;
         let group = inputs.shape.group();
         let token = self.run.row + row / group;
-        let start = token * inputs.shape.query_len() + (self.kv_head * group + row % group) * head_dim;
+        let start =
+            token * inputs.shape.query_len() + (self.kv_head * group + row % group) * head_dim;
         &inputs.queries[start..start + head_dim]
     }
 

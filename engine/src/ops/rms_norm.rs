@@ -4,7 +4,13 @@ use super::rows::{each_row, row};
 use crate::kernels::Kernels;
 
 /// `output = input / sqrt(mean(input^2) + epsilon) * weight`, for each row of `weight.len()` numbers.
-pub fn rms_norm(kernels: &Kernels, input: &[f32], weight: &[f32], epsilon: f32, output: &mut [f32]) {
+pub fn rms_norm(
+    kernels: &Kernels,
+    input: &[f32],
+    weight: &[f32],
+    epsilon: f32,
+    output: &mut [f32],
+) {
     let width = weight.len();
     each_row(output, width, |index, normed| {
         let input = row(input, width, index);
@@ -24,7 +30,8 @@ mod tests {
     #[test]
     fn rows_have_the_size_of_the_weight() {
         let kernels = Kernels::select(KernelChoice::Auto).unwrap();
-        let input: Vec<f32> = (0..40 * 8).map(|i| (i as f32 * 0.7).sin() * (1 + i / 8) as f32).collect();
+        let input: Vec<f32> =
+            (0..40 * 8).map(|i| (i as f32 * 0.7).sin() * (1 + i / 8) as f32).collect();
         let mut output = vec![0.0; input.len()];
         rms_norm(&kernels, &input, &[2.0; 8], 0.0, &mut output);
         for row in output.chunks_exact(8) {

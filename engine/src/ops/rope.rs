@@ -13,8 +13,11 @@ impl Rope {
     /// one a pair or none. `scale` divides positions (linear scaling; 1 is off).
     pub fn new(base: f32, dimensions: usize, scale: f32, factors: Option<&[f32]>) -> Self {
         let frequency = |pair: usize| {
-            let factor = factors.and_then(|factors| factors.get(pair)).map_or(1.0, |&factor| f64::from(factor));
-            f64::from(base).powf(-2.0 * pair as f64 / dimensions as f64) / (factor * f64::from(scale))
+            let factor = factors
+                .and_then(|factors| factors.get(pair))
+                .map_or(1.0, |&factor| f64::from(factor));
+            f64::from(base).powf(-2.0 * pair as f64 / dimensions as f64)
+                / (factor * f64::from(scale))
         };
         Self { frequencies: (0..dimensions / 2).map(frequency).collect() }
     }

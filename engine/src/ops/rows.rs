@@ -11,7 +11,11 @@ pub fn each_row(output: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32
         output.chunks_exact_mut(width).enumerate().for_each(|(index, row)| work(index, row));
         return;
     }
-    output.par_chunks_exact_mut(width).with_min_len(TASK_ROWS).enumerate().for_each(|(index, row)| work(index, row));
+    output
+        .par_chunks_exact_mut(width)
+        .with_min_len(TASK_ROWS)
+        .enumerate()
+        .for_each(|(index, row)| work(index, row));
 }
 
 /// `sum += addend`, number by number.

@@ -35,7 +35,11 @@ impl Candidates {
         let candidate = |(token, &logit): (usize, &f32)| {
             let distance = if logit == largest { 0.0 } else { (logit - largest) / temperature };
             let token = token as TokenId;
-            (logit != f32::NEG_INFINITY).then(|| Candidate { token, logit: distance, weight: exp(distance) })
+            (logit != f32::NEG_INFINITY).then(|| Candidate {
+                token,
+                logit: distance,
+                weight: exp(distance),
+            })
         };
         self.kept.extend(logits.iter().enumerate().filter_map(candidate));
     }

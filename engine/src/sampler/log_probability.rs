@@ -16,14 +16,19 @@ pub fn log_probabilities(logits: &[f32], top: usize) -> Vec<TokenLogProbability>
     let Some(normalizer) = log_sum_exp(logits) else { return Vec::new() };
     let mut tokens: Vec<TokenId> = (0..logits.len() as TokenId).collect();
     let likelier = |&left: &TokenId, &right: &TokenId| {
-        possible(logits[right as usize]).total_cmp(&possible(logits[left as usize])).then(left.cmp(&right))
+        possible(logits[right as usize])
+            .total_cmp(&possible(logits[left as usize]))
+            .then(left.cmp(&right))
     };
     if top < tokens.len() {
         tokens.select_nth_unstable_by(top, likelier);
         tokens.truncate(top);
     }
     tokens.sort_unstable_by(likelier);
-    let entry = |token| TokenLogProbability { token, log_probability: relative(logits[token as usize], normalizer) };
+    let entry = |token| TokenLogProbability {
+        token,
+        log_probability: relative(logits[token as usize], normalizer),
+    };
     tokens.into_iter().map(entry).collect()
 }
 

@@ -64,16 +64,35 @@ impl SamplerParams {
         within("top_p", self.top_p, (0.0..=1.0).contains(&self.top_p), "0 to 1")?;
         within("min_p", self.min_p, (0.0..=1.0).contains(&self.min_p), "0 to 1")?;
         let repetition = self.repetition_penalty;
-        within("repetition_penalty", repetition, repetition > 0.0 && repetition <= 10.0, "above 0, at most 10")?;
-        within("presence_penalty", self.presence_penalty, self.presence_penalty.abs() <= 2.0, "-2 to 2")?;
-        within("frequency_penalty", self.frequency_penalty, self.frequency_penalty.abs() <= 2.0, "-2 to 2")?;
+        within(
+            "repetition_penalty",
+            repetition,
+            repetition > 0.0 && repetition <= 10.0,
+            "above 0, at most 10",
+        )?;
+        within(
+            "presence_penalty",
+            self.presence_penalty,
+            self.presence_penalty.abs() <= 2.0,
+            "-2 to 2",
+        )?;
+        within(
+            "frequency_penalty",
+            self.frequency_penalty,
+            self.frequency_penalty.abs() <= 2.0,
+            "-2 to 2",
+        )?;
         self.check_logit_bias()
     }
 
     fn check_logit_bias(&self) -> Result<(), SamplerError> {
         if self.logit_bias.len() > MAX_LOGIT_BIASES {
             let value = format!("a list of {} tokens", self.logit_bias.len());
-            return Err(SamplerError { parameter: "logit_bias", value, range: "a list of at most 1024 tokens" });
+            return Err(SamplerError {
+                parameter: "logit_bias",
+                value,
+                range: "a list of at most 1024 tokens",
+            });
         }
         for &(token, bias) in &self.logit_bias {
             if bias.is_nan() || bias.abs() > 100.0 {
@@ -86,6 +105,11 @@ impl SamplerParams {
 }
 
 /// Comparisons with NaN are false, so NaN is never within.
-fn within(parameter: &'static str, value: f32, holds: bool, range: &'static str) -> Result<(), SamplerError> {
+fn within(
+    parameter: &'static str,
+    value: f32,
+    holds: bool,
+    range: &'static str,
+) -> Result<(), SamplerError> {
     if holds { Ok(()) } else { Err(SamplerError { parameter, value: value.to_string(), range }) }
 }

@@ -77,14 +77,21 @@ impl Tokenizer {
     /// Checks what the file says and indexes it.
     pub fn new(spec: &TokenizerSpec) -> Result<Self, TokenizerError> {
         if spec.model != "gpt2" {
-            return Err(TokenizerError::UnsupportedModel { found: spec.model.clone(), supported: SUPPORTED_MODELS });
+            return Err(TokenizerError::UnsupportedModel {
+                found: spec.model.clone(),
+                supported: SUPPORTED_MODELS,
+            });
         }
         let pre_tokenizer = PreTokenizer::named(spec.pre.as_deref().unwrap_or("default"))?;
         let mut vocabulary = Vocabulary::new(&spec.tokens, &spec.types)?;
         let merges = vocabulary.merges(&spec.merges)?;
         in_vocabulary("tokenizer.ggml.bos_token_id", spec.bos.as_slice(), &vocabulary)?;
         in_vocabulary("tokenizer.ggml.eos_token_id", spec.eos.as_slice(), &vocabulary)?;
-        in_vocabulary("tokenizer.ggml.eot_token_id or eom_token_id", &spec.other_ends, &vocabulary)?;
+        in_vocabulary(
+            "tokenizer.ggml.eot_token_id or eom_token_id",
+            &spec.other_ends,
+            &vocabulary,
+        )?;
         Ok(Self {
             ends: ends(spec, &vocabulary),
             special: SpecialTexts::new(&vocabulary),
@@ -134,7 +141,8 @@ impl Tokenizer {
 
     /// Text of the tokens; bytes that are not UTF-8 become U+FFFD, ids outside the vocabulary nothing.
     pub fn decode(&self, ids: &[TokenId]) -> String {
-        let bytes: Vec<u8> = ids.iter().filter_map(|&id| self.token_bytes(id)).flatten().copied().collect();
+        let bytes: Vec<u8> =
+            ids.iter().filter_map(|&id| self.token_bytes(id)).flatten().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -174,7 +182,11 @@ impl Tokenizer {
     }
 }
 
-fn in_vocabulary(key: &'static str, ids: &[TokenId], vocabulary: &Vocabulary) -> Result<(), TokenizerError> {
+fn in_vocabulary(
+    key: &'static str,
+    ids: &[TokenId],
+    vocabulary: &Vocabulary,
+) -> Result<(), TokenizerError> {
     match ids.iter().find(|&&id| vocabulary.kind(id).is_none()) {
         Some(&id) => Err(TokenizerError::TokenOutOfRange { key, id, tokens: vocabulary.len() }),
         None => Ok(()),
@@ -187,7 +199,8 @@ fn ends(spec: &TokenizerSpec, vocabulary: &Vocabulary) -> Vec<TokenId> {
         vocabulary.kind(id) == Some(TokenKind::Control)
             && END_TEXTS.iter().any(|text| Some(text.as_bytes()) == vocabulary.bytes(id))
     });
-    let mut ends: Vec<TokenId> = by_text.chain(spec.eos).chain(spec.other_ends.iter().copied()).collect();
+    let mut ends: Vec<TokenId> =
+        by_text.chain(spec.eos).chain(spec.other_ends.iter().copied()).collect();
     ends.sort_unstable();
     ends.dedup();
     ends

@@ -15,7 +15,9 @@ pub enum TokenizerError {
         supported: &'static str,
     },
     /// `tokenizer.ggml.pre` is not one that is known.
-    #[error("pre-tokenizer `{found}` (tokenizer.ggml.pre) is not supported; supported: {supported}")]
+    #[error(
+        "pre-tokenizer `{found}` (tokenizer.ggml.pre) is not supported; supported: {supported}"
+    )]
     UnsupportedPreTokenizer {
         /// What the file names.
         found: String,
@@ -37,7 +39,9 @@ pub enum TokenizerError {
         limit: usize,
     },
     /// Not as many token types as tokens.
-    #[error("{types} token types for {tokens} tokens; tokenizer.ggml.token_type must have one for each token")]
+    #[error(
+        "{types} token types for {tokens} tokens; tokenizer.ggml.token_type must have one for each token"
+    )]
     TokenTypes {
         /// Entries of `tokenizer.ggml.token_type`.
         types: usize,
@@ -53,7 +57,9 @@ pub enum TokenizerError {
         number: i32,
     },
     /// A merge is not two parts with a space between.
-    #[error("merge {index} is {text:?} (tokenizer.ggml.merges); it must be two parts with one space between")]
+    #[error(
+        "merge {index} is {text:?} (tokenizer.ggml.merges); it must be two parts with one space between"
+    )]
     BadMerge {
         /// Its place.
         index: usize,

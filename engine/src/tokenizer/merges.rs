@@ -68,7 +68,11 @@ impl<'m> Piece<'m> {
         let last = symbols.len() as u32 - 1;
         let node = |(at, &symbol): (usize, &Symbol)| {
             let at = at as u32;
-            Node { symbol, previous: at.checked_sub(1).unwrap_or(NONE), next: if at == last { NONE } else { at + 1 } }
+            Node {
+                symbol,
+                previous: at.checked_sub(1).unwrap_or(NONE),
+                next: if at == last { NONE } else { at + 1 },
+            }
         };
         let nodes: Vec<Node> = symbols.iter().enumerate().map(node).collect();
         let mut piece = Self { rules, nodes, candidates: BinaryHeap::new() };
@@ -79,7 +83,8 @@ impl<'m> Piece<'m> {
     /// Merges the best candidate until none is left.
     fn merge_all(&mut self) {
         while let Some(Reverse((_, at, pair))) = self.candidates.pop() {
-            let Some(merge) = self.pair(at).filter(|&now| now == pair).and_then(|now| self.rules.rules.get(&now))
+            let Some(merge) =
+                self.pair(at).filter(|&now| now == pair).and_then(|now| self.rules.rules.get(&now))
             else {
                 continue; // a neighbour has been merged since
             };

@@ -61,11 +61,16 @@ impl PreTokenizer {
     /// The rule with this name in the file.
     pub(super) fn named(name: &str) -> Result<Self, TokenizerError> {
         let (_, rule) = RULES.iter().find(|(names, _)| names.contains(&name)).ok_or_else(|| {
-            TokenizerError::UnsupportedPreTokenizer { found: name.to_owned(), supported: supported() }
+            TokenizerError::UnsupportedPreTokenizer {
+                found: name.to_owned(),
+                supported: supported(),
+            }
         })?;
-        let stages = rule.stages.iter().map(|pattern| Regex::new(pattern)).collect::<Result<_, _>>();
+        let stages =
+            rule.stages.iter().map(|pattern| Regex::new(pattern)).collect::<Result<_, _>>();
         Ok(Self {
-            stages: stages.map_err(|error| TokenizerError::PreTokenizer { reason: error.to_string() })?,
+            stages: stages
+                .map_err(|error| TokenizerError::PreTokenizer { reason: error.to_string() })?,
             keeps_line_ends: rule.keeps_line_ends,
             whole_words: rule.whole_words,
             adds_bos: rule.adds_bos,
@@ -107,7 +112,9 @@ impl PreTokenizer {
         let mut characters = found.chars();
         let Some(last) = characters.next_back() else { return 0 };
         let keeps = at_end || (self.keeps_line_ends && matches!(last, '\r' | '\n'));
-        let is_run = last.is_whitespace() && found.len() > last.len_utf8() && characters.all(char::is_whitespace);
+        let is_run = last.is_whitespace()
+            && found.len() > last.len_utf8()
+            && characters.all(char::is_whitespace);
         if is_run && !keeps { last.len_utf8() } else { 0 }
     }
 }

@@ -62,7 +62,11 @@ impl SpecialTexts {
             let lengths = self.lengths.get(&bytes[at])?;
             lengths.iter().find_map(|length| {
                 let special = self.tokens.get(bytes.get(at..at + length)?)?;
-                (parse || special.is_text).then_some(Found { start: at, end: at + length, id: special.id })
+                (parse || special.is_text).then_some(Found {
+                    start: at,
+                    end: at + length,
+                    id: special.id,
+                })
             })
         })
     }

@@ -29,7 +29,8 @@ impl StreamDecoder {
         for chunk in self.pending.utf8_chunks() {
             text.push_str(chunk.valid());
             taken += chunk.valid().len();
-            if may_continue(chunk.invalid()) && taken + chunk.invalid().len() == self.pending.len() {
+            if may_continue(chunk.invalid()) && taken + chunk.invalid().len() == self.pending.len()
+            {
                 break;
             }
             if !chunk.invalid().is_empty() {

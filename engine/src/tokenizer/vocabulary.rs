@@ -49,8 +49,12 @@ impl Vocabulary {
             vocabulary.push(id as TokenId, text);
         }
         let characters = byte_alphabet::characters();
-        let by_character = |byte: usize| vocabulary.symbols.get(characters[byte].encode_utf8(&mut [0; 4])).copied();
-        vocabulary.byte_tokens = Box::new(std::array::from_fn(|byte| by_character(byte).or(vocabulary.byte_tokens[byte])));
+        let by_character = |byte: usize| {
+            vocabulary.symbols.get(characters[byte].encode_utf8(&mut [0; 4])).copied()
+        };
+        vocabulary.byte_tokens = Box::new(std::array::from_fn(|byte| {
+            by_character(byte).or(vocabulary.byte_tokens[byte])
+        }));
         Ok(vocabulary)
     }
 
@@ -67,7 +71,10 @@ impl Vocabulary {
                 }
                 None => self.bytes.extend_from_slice(text.as_bytes()),
             },
-            TokenKind::Unknown | TokenKind::Control | TokenKind::UserDefined | TokenKind::Unused => {
+            TokenKind::Unknown
+            | TokenKind::Control
+            | TokenKind::UserDefined
+            | TokenKind::Unused => {
                 self.bytes.extend_from_slice(text.as_bytes());
             }
         }
@@ -81,7 +88,8 @@ impl Vocabulary {
         }
         let mut merges = Merges::default();
         for (index, line) in lines.iter().enumerate() {
-            let parts = line.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
+            let parts =
+                line.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
             let Some((left, right)) = parts.filter(|(_, right)| !right.contains(' ')) else {
                 return Err(TokenizerError::BadMerge { index, text: line.clone() });
             };
@@ -156,7 +164,8 @@ fn kinds(types: &[i32], tokens: usize) -> Result<Vec<TokenKind>, TokenizerError>
         return Err(TokenizerError::TokenTypes { types: types.len(), tokens });
     }
     let kind = |(token, &number)| {
-        TokenKind::from_ggml(number).ok_or(TokenizerError::UnknownTokenType { token: token as u32, number })
+        TokenKind::from_ggml(number)
+            .ok_or(TokenizerError::UnknownTokenType { token: token as u32, number })
     };
     types.iter().enumerate().map(kind).collect()
 }

@@ -70,13 +70,20 @@ pub(super) struct BlockView<'w> {
 
 impl Tensors {
     /// Checks every tensor of the file against the sizes.
-    pub(super) fn new(config: &Config, gguf: &Gguf, weights: &dyn Weights) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        config: &Config,
+        gguf: &Gguf,
+        weights: &dyn Weights,
+    ) -> Result<Self, ModelError> {
         let has = |name: &str| weights.tensor(name).is_some();
-        let (embeddings, _) =
-            weights.tensor(EMBEDDINGS).ok_or_else(|| WeightError::Missing { tensor: EMBEDDINGS.to_owned() })?;
+        let (embeddings, _) = weights
+            .tensor(EMBEDDINGS)
+            .ok_or_else(|| WeightError::Missing { tensor: EMBEDDINGS.to_owned() })?;
         let tensors = Self {
             vocab_size: embeddings.rows() as usize,
-            blocks: (0..config.layers).map(|layer| Block::new(layer, config, weights)).collect::<Result<_, _>>()?,
+            blocks: (0..config.layers)
+                .map(|layer| Block::new(layer, config, weights))
+                .collect::<Result<_, _>>()?,
             output_norm: weights.vector(OUTPUT_NORM, config.embedding)?,
             rope_factors: optional(weights, ROPE_FACTORS, config.rope_dimensions / 2)?,
             output: if has(OUTPUT) { OUTPUT } else { EMBEDDINGS },
@@ -90,11 +97,19 @@ impl Tensors {
         Ok(tensors)
     }
 
-    pub(super) fn embeddings<'w>(&self, config: &Config, weights: &'w dyn Weights) -> Result<Matrix<'w>, WeightError> {
+    pub(super) fn embeddings<'w>(
+        &self,
+        config: &Config,
+        weights: &'w dyn Weights,
+    ) -> Result<Matrix<'w>, WeightError> {
         weights.matrix(EMBEDDINGS, self.vocab_size, config.embedding)
     }
 
-    pub(super) fn output<'w>(&self, config: &Config, weights: &'w dyn Weights) -> Result<Matrix<'w>, WeightError> {
+    pub(super) fn output<'w>(
+        &self,
+        config: &Config,
+        weights: &'w dyn Weights,
+    ) -> Result<Matrix<'w>, WeightError> {
         weights.matrix(self.output, self.vocab_size, config.embedding)
     }
 }
@@ -143,7 +158,11 @@ impl Block {
     }
 }
 
-fn optional(weights: &dyn Weights, name: &str, len: usize) -> Result<Option<Vec<f32>>, WeightError> {
+fn optional(
+    weights: &dyn Weights,
+    name: &str,
+    len: usize,
+) -> Result<Option<Vec<f32>>, WeightError> {
     weights.tensor(name).map(|_| weights.vector(name, len)).transpose()
 }
 
@@ -164,7 +183,8 @@ fn refuse_unknown(config: &Config, gguf: &Gguf) -> Result<(), ModelError> {
         "ffn_up.weight",
         "ffn_down.weight",
     ];
-    let in_blocks = (0..config.layers).flat_map(|layer| PARTS.map(|part| format!("blk.{layer}.{part}")));
+    let in_blocks =
+        (0..config.layers).flat_map(|layer| PARTS.map(|part| format!("blk.{layer}.{part}")));
     let outside = [EMBEDDINGS, OUTPUT, OUTPUT_NORM, ROPE_FACTORS].map(str::to_owned);
     let known: HashSet<String> = in_blocks.chain(outside).collect();
     let unknown = |name: &&str| !known.contains(*name) && !name.ends_with(IGNORED_SUFFIX);

@@ -1,0 +1,93 @@
+//! Products of activations with weights, fast or exact: the one place where a model chooses.
+
+use rayon::prelude::*;
+
+use super::matmul::matmul_prepared;
+use crate::{
+    kernels::{ActivationFormat, Kernels},
+    quant::dequantize_row,
+    weights::Matrix,
+};
+
+/// How products round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Activations are rounded to the partner format of the weights (8 bits for quantized ones), as llama.cpp does.
+    #[default]
+    Fast,
+    /// Weights are unpacked and multiplied in single precision: what the file means, many times slower. For tests,
+    /// for measuring what the fast way loses, and for judging whether an odd answer is the model's.
+    Exact,
+}
+
+/// Kernels with a precision.
+#[derive(Debug, Clone, Copy)]
+pub struct Products {
+    /// The inner loops.
+    pub kernels: Kernels,
+    /// How products round.
+    pub precision: Precision,
+}
+
+impl Products {
+    /// `output[t * rows + r]` = weight row `r` times input row `t`, for rows of `width` inputs and several weights of
+    /// one input, which is prepared once.
+    pub fn multiply<const N: usize>(
+        &self,
+        input: &[f32],
+        width: usize,
+        products: [(Matrix<'_>, &mut [f32]); N],
+    ) {
+        match self.precision {
+            Precision::Fast => self.fast(input, width, products),
+            Precision::Exact => {
+                for (weight, output) in products {
+                    self.exact(input, &weight, output);
+                }
+            }
+        }
+    }
+
+    fn fast<const N: usize>(
+        &self,
+        input: &[f32],
+        width: usize,
+        products: [(Matrix<'_>, &mut [f32]); N],
+    ) {
+        let kernels = &self.kernels;
+        let mut prepared: Option<(ActivationFormat, _)> = None;
+        for (weight, output) in products {
+            let format = ActivationFormat::for_weights(weight.format());
+            let usable = prepared.take().filter(|(prepared, _)| *prepared == format);
+            let usable =
+                usable.unwrap_or_else(|| (format, kernels.activations(format, input, width)));
+            let (_, activations) = prepared.insert(usable);
+            matmul_prepared(kernels, &weight, activations, output);
+        }
+    }
+
+    fn exact(&self, input: &[f32], weight: &Matrix<'_>, output: &mut [f32]) {
+        let tokens = input.len() / weight.cols();
+        let mut by_row = vec![0.0; tokens * weight.rows()];
+        let rows = by_row.par_chunks_exact_mut(tokens.max(1)).enumerate();
+        rows.for_each_init(
+            || vec![0.0; weight.cols()],
+            |unpacked, (row, outputs)| {
+                // The shape was checked when the model was opened.
+                if dequantize_row(weight.format(), weight.row(row).unwrap_or_default(), unpacked)
+                    .is_ok()
+                {
+                    for (output, input) in outputs.iter_mut().zip(input.chunks_exact(weight.cols()))
+                    {
+                        *output = self.kernels.dot(unpacked, input);
+                    }
+                }
+            },
+        );
+        for (row, outputs) in by_row.chunks_exact(tokens.max(1)).enumerate() {
+            for (token, &number) in outputs.iter().enumerate() {
+                output[token * weight.rows() + row] = number;
+            }
+        }
+    }
+}
