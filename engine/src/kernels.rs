@@ -3,7 +3,7 @@
 //!
 //! Every instruction set gives the same results as the scalar reference: integer parts exactly, float sums up to
 //! their order. Activations are quantized as ggml's CPU code does, so that logits agree with llama.cpp in practice.
-//! Kernels are serial; `ops` spreads them over threads.
+//! Products are serial, `ops` spreads them over threads; only activations of many rows are prepared in parallel here.
 mod activations;
 mod scalar;
 mod set;
@@ -16,10 +16,14 @@ pub use activations::{ActivationFormat, Activations};
 pub use set::WeightRows;
 
 use half::f16;
+use rayon::prelude::*;
 use scalar::Scalar;
 use set::KernelSet;
 #[cfg(target_arch = "x86_64")]
 use x86_64::{Avx2, Avx512};
+
+/// From so many values on, activations are prepared by all threads of the current rayon pool.
+const PARALLEL_VALUES: usize = 1 << 15;
 
 /// Which instruction set to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,8 +104,15 @@ impl Kernels {
     pub fn activations(&self, format: ActivationFormat, input: &[f32], cols: usize) -> Activations {
         let mut activations =
             Activations::zeroed(format, input.len().checked_div(cols).unwrap_or(0), cols);
-        for (source, row) in input.chunks_exact(cols.max(1)).zip(activations.rows_mut()) {
-            self.set().quantize(source, row);
+        let rows = input.chunks_exact(cols.max(1)).zip(activations.rows_mut());
+        if input.len() < PARALLEL_VALUES {
+            rows.for_each(|(source, row)| self.set().quantize(source, row));
+        } else {
+            let rows: Vec<_> = rows.collect();
+            let at_once = PARALLEL_VALUES.div_ceil(4 * cols.max(1));
+            rows.into_par_iter()
+                .with_min_len(at_once)
+                .for_each(|(source, row)| self.set().quantize(source, row));
         }
         activations
     }

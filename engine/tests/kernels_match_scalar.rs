@@ -282,7 +282,8 @@ fn not_a_number_in_the_input_reaches_the_output() {
 
 #[test]
 fn matmul_gives_the_same_on_any_number_of_threads() {
-    let (rows, cols, n) = (331, 512, 9);
+    // Enough values that the activations too are prepared in parallel.
+    let (rows, cols, n) = (331, 512, 97);
     let mut random = Random::new(3);
     let bytes = weights(BlockFormat::Q4_1, Blocks::Random, rows, cols, &mut random);
     let input = input(Inputs::Random, n * cols, &mut random);
