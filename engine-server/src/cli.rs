@@ -88,7 +88,7 @@ fn start(command: Command) -> anyhow::Result<()> {
 
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => serve::run(*args).await,
+        Command::Serve(args) => Box::pin(serve::run(*args)).await,
         Command::Run(args) => run::run(*args).await,
         Command::List(args) => list::run(&args),
         Command::Download(args) => download::run(args).await,

@@ -1,5 +1,11 @@
 //! Downloads against a real HTTP server that cuts, lies, refuses and redirects: what must arrive, what must be said,
 //! and what must be left on the disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 #[path = "support/file_server.rs"]
 mod file_server;

@@ -1,4 +1,10 @@
 //! Every exit code, with the words that go with it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 #[path = "support/realm_binary.rs"]
 mod realm_binary;

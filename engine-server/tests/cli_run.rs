@@ -1,4 +1,10 @@
 //! `realm run` with the real model: what comes out where, and how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 #[path = "support/realm_binary.rs"]
 mod realm_binary;

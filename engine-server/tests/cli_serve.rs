@@ -1,4 +1,10 @@
 //! `realm serve -f` with the real model: what it says, what it answers, how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 #[path = "support/realm_binary.rs"]
 mod realm_binary;
@@ -12,7 +18,7 @@ async fn ask(url: &str, key: Option<&str>) -> (u16, serde_json::Value) {
         .post(format!("{url}/v1/completions"))
         .header("content-type", "application/json")
         .body(body.to_string());
-    if let Some(key) = key {
+    if let Some(&key) = key {
         request = request.bearer_auth(key);
     }
     let response = request.send().await.unwrap();
@@ -48,14 +54,14 @@ async fn a_generated_key_is_needed_and_works() {
     let serving = Serving::start(&home, &["-f", "model.yaml", "-f", "tenant.yaml"]);
     let line =
         serving.lines.iter().find(|line| line.starts_with("API key main of tenant acme")).unwrap();
-    let key = line.split(": ").last().unwrap();
+    let key = line.split(": ").last().unwrap().to_owned();
     assert_eq!(ask(&serving.url, None).await.0, 401);
     assert_eq!(ask(&serving.url, Some("rlm_wrong")).await.0, 401);
-    assert_eq!(ask(&serving.url, Some(key)).await.0, 200);
+    assert_eq!(ask(&serving.url, Some(&key)).await.0, 200);
     drop(serving);
     let again = Serving::start(&home, &["-f", "model.yaml", "-f", "tenant.yaml"]);
     assert!(!again.lines.iter().any(|line| line.contains("rlm_")), "shown once: {:?}", again.lines);
-    assert_eq!(ask(&again.url, Some(key)).await.0, 200, "a restart keeps the key");
+    assert_eq!(ask(&again.url, Some(&key)).await.0, 200, "a restart keeps the key");
 }
 
 /// The test's own client needs the provider too.

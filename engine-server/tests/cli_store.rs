@@ -1,4 +1,10 @@
 //! `realm list`, `realm download`, `realm version` and the committed reference of the command line.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 #[path = "support/file_server.rs"]
 mod file_server;

@@ -1,4 +1,10 @@
 //! Good manifests: what the server gets from files, folders, standard input, YAML and JSON.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 

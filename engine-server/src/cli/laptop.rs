@@ -1,6 +1,6 @@
 //! The configuration of a server that was started with `-f`: manifests, read again when their files change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::welcome::Welcome;
 use crate::{
@@ -40,7 +40,7 @@ impl Laptop {
         if self.files.iter().any(|file| file.as_os_str() == "-") {
             return ConfigSource::fixed(first);
         }
-        let watched = self.files.iter().flat_map(|path| watched(path)).collect();
+        let watched = self.files.iter().flat_map(|path| watched(path.as_path())).collect();
         let laptop = self.clone();
         ConfigSource::new(watched, move || {
             laptop.read().map_err(|error| ConfigError::Other(error.to_string()))
@@ -58,8 +58,8 @@ impl Laptop {
 }
 
 /// The files to look at for changes: a folder's files as they are now.
-fn watched(path: &PathBuf) -> Vec<PathBuf> {
-    files_of(path).unwrap_or_else(|_| vec![path.clone()])
+fn watched(path: &Path) -> Vec<PathBuf> {
+    files_of(path).unwrap_or_else(|_| vec![path.to_owned()])
 }
 
 fn resolved(served: Served) -> Resolved {

@@ -100,7 +100,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let told = tokio::spawn(welcome.say_when_ready(server.state().clone()));
     let failure = Arc::new(Mutex::new(None));
     let model = find_model(args, resolved, Arc::clone(&failure));
-    let ended = server.run(model, interrupts.token()).await;
+    let ended = Box::pin(server.run(model, interrupts.token())).await;
     told.abort();
     ended.map_err(|error| explain(error, &failure))
 }

@@ -60,7 +60,7 @@ fn read(name: &str, reader: &mut dyn Read, path: &Path) -> Result<Text, Manifest
     }
     let content = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let line = valid.split(|byte| *byte == b'\n').count() as u64;
         ManifestError::Faults(vec![Fault {
             file: name.to_owned(),
             line,

@@ -102,8 +102,8 @@ pub(super) fn show_path(path: &[Step]) -> String {
     path.iter().fold(String::new(), |mut text, step| {
         match step {
             Step::Field(name) if text.is_empty() => text.push_str(name),
-            Step::Field(name) => text.push_str(&format!(".{name}")),
-            Step::Item(index) => text.push_str(&format!("[{index}]")),
+            Step::Field(name) => text.extend([".", name]),
+            Step::Item(index) => text.extend(["[", &index.to_string(), "]"]),
         }
         text
     })

@@ -118,7 +118,7 @@ impl Place {
         format!("{}.{key}", if present { first } else { second })
     }
 
-    fn from_field(&self, fault: FieldFault) -> Fault {
+    fn at_field(&self, fault: FieldFault) -> Fault {
         Fault {
             file: self.file.clone(),
             line: fault.line,
@@ -130,7 +130,7 @@ impl Place {
 
     fn decode<T: DeserializeOwned>(&self, schema: &Value) -> Result<T, Vec<Fault>> {
         decode(&self.node, schema)
-            .map_err(|faults| faults.into_iter().map(|fault| self.from_field(fault)).collect())
+            .map_err(|faults| faults.into_iter().map(|fault| self.at_field(fault)).collect())
     }
 
     fn invalid(&self, invalid: InvalidManifest) -> Vec<Fault> {
