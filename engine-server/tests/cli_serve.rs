@@ -18,7 +18,7 @@ async fn ask(url: &str, key: Option<&str>) -> (u16, serde_json::Value) {
         .post(format!("{url}/v1/completions"))
         .header("content-type", "application/json")
         .body(body.to_string());
-    if let Some(&key) = key {
+    if let Some(key) = key {
         request = request.bearer_auth(key);
     }
     let response = request.send().await.unwrap();
