@@ -140,6 +140,11 @@ impl Scheduler {
         self.inbox.stop();
     }
 
+    /// Cancelled by [`Self::stop`]: whoever waits for events need not wait for the step that is running.
+    pub fn stopping(&self) -> &CancellationToken {
+        self.inbox.stopping()
+    }
+
     /// Cancelled when the thread has ended, by [`Self::stop`] or because the engine failed too often.
     pub fn ended(&self) -> &CancellationToken {
         self.inbox.ended()

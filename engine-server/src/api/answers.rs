@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures::{StreamExt as _, stream::SelectAll};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::context::RequestContext,
@@ -23,6 +24,7 @@ pub(super) struct Answers {
     metrics: Metrics,
     labels: TenantLabels,
     context: RequestContext,
+    stopping: CancellationToken,
     completion_tokens: usize,
 }
 
@@ -50,6 +52,7 @@ impl Answers {
         metrics: Metrics,
         labels: TenantLabels,
         context: RequestContext,
+        stopping: CancellationToken,
     ) -> Self {
         let open = receivers.len();
         let clocks = vec![Clock::default(); open];
@@ -60,7 +63,7 @@ impl Answers {
                 ReceiverStream::new(receiver).map(move |event| (index, Some(event))).chain(end);
             events.push(stream.boxed());
         }
-        Self { events, clocks, open, metrics, labels, context, completion_tokens: 0 }
+        Self { events, clocks, open, metrics, labels, context, stopping, completion_tokens: 0 }
     }
 
     /// How many answers there are.
@@ -76,7 +79,12 @@ impl Answers {
     /// The next thing that happens; `None` when all answers have ended. An error ends them all.
     pub(super) async fn next(&mut self) -> Option<Result<(usize, Answer), Failure>> {
         while self.open > 0 {
-            match self.events.next().await {
+            let event = tokio::select! {
+                biased;
+                event = self.events.next() => event,
+                () = self.stopping.cancelled() => return Some(Err(self.failed(Failure::Stopping))),
+            };
+            match event {
                 Some((index, Some(Event::Output(output)))) => {
                     self.measure(index, output.tokens);
                     return Some(Ok((index, Answer::Output(output))));

@@ -132,7 +132,13 @@ async fn begin(
         state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
     })?;
     state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prepared.prompt_tokens as u64);
-    let answers = Answers::new(receivers, state.metrics().clone(), labels, context.clone());
+    let answers = Answers::new(
+        receivers,
+        state.metrics().clone(),
+        labels,
+        context.clone(),
+        loaded.scheduler.stopping().clone(),
+    );
     Ok((answers, prepared.prompt_tokens))
 }
 

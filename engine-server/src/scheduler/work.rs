@@ -37,6 +37,7 @@ pub(super) enum Order {
 pub(super) struct Inbox {
     state: Mutex<State>,
     wake: Condvar,
+    stopping: CancellationToken,
     ended: CancellationToken,
 }
 
@@ -49,7 +50,12 @@ struct State {
 impl Inbox {
     pub(super) fn new(bounds: QueueBounds) -> Self {
         let state = State { queue: FairQueue::new(bounds), stopping: false };
-        Self { state: Mutex::new(state), wake: Condvar::new(), ended: CancellationToken::new() }
+        Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            stopping: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        }
     }
 
     pub(super) fn push(&self, tenant: &TenantId, waiting: Vec<Waiting>) -> Result<(), SubmitError> {
@@ -65,6 +71,7 @@ impl Inbox {
 
     pub(super) fn stop(&self) {
         self.lock().stopping = true;
+        self.stopping.cancel();
         self.wake.notify_one();
     }
 
@@ -92,6 +99,10 @@ impl Inbox {
         drop(state);
         self.ended.cancel();
         left
+    }
+
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
     }
 
     pub(super) fn ended(&self) -> &CancellationToken {

@@ -19,7 +19,7 @@ use hyper_util::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
@@ -32,6 +32,9 @@ use crate::{
 
 /// Pause after the system refuses a connection, for example for lack of file descriptors.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// Time that a connection without any request so far gets when the drain begins: its first one may be on its way, and is
+/// answered rather than cut.
+const FIRST_REQUEST_DRAIN: Duration = Duration::from_secs(1);
 
 /// The three steps of an end.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +97,24 @@ impl Port {
     }
 }
 
+/// Whether a connection has had a request.
+#[derive(Debug, Default)]
+struct FirstRequest {
+    arrived: AtomicBool,
+    arrival: Notify,
+}
+
+impl FirstRequest {
+    fn arrive(&self) {
+        self.arrived.store(true, Ordering::Release);
+        self.arrival.notify_one();
+    }
+
+    fn has_arrived(&self) -> bool {
+        self.arrived.load(Ordering::Acquire)
+    }
+}
+
 /// Counts an open connection and holds its place.
 struct Open {
     gauge: Gauge,
@@ -126,10 +147,10 @@ impl Connection {
     async fn drive(self, stream: TcpStream, graceful: bool) {
         // Each token is a small write that should leave at once.
         let _ = stream.set_nodelay(true);
-        let begun = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&begun);
+        let first = Arc::new(FirstRequest::default());
+        let seen = Arc::clone(&first);
         let service = self.router.clone().map_request(move |request: Request<Incoming>| {
-            seen.store(true, Ordering::Relaxed);
+            seen.arrive();
             request.map(axum::body::Body::new)
         });
         let io = TokioIo::new(StallGuard::new(stream, self.limits.write_stall_timeout));
@@ -140,6 +161,7 @@ impl Connection {
             .serve_connection(io, TowerToHyperService::new(service));
         tokio::pin!(connection);
         let mut drained = !graceful;
+        let mut ending = false;
         let mut late = Box::pin(tokio::time::sleep(self.limits.first_request_timeout));
         let mut waiting = true;
         loop {
@@ -148,11 +170,20 @@ impl Connection {
                 () = self.ending.cut.cancelled() => return,
                 () = self.ending.drain.cancelled(), if !drained => {
                     drained = true;
+                    if first.has_arrived() {
+                        connection.as_mut().graceful_shutdown();
+                    } else {
+                        ending = true;
+                        late.as_mut().reset(tokio::time::Instant::now() + FIRST_REQUEST_DRAIN);
+                    }
+                }
+                () = first.arrival.notified(), if ending => {
+                    ending = false;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = late.as_mut(), if waiting => {
                     waiting = false;
-                    if !begun.load(Ordering::Relaxed) {
+                    if !first.has_arrived() {
                         return self.malformed("first_request_timeout");
                     }
                 }

@@ -275,7 +275,7 @@ async fn sampling_fields_reach_the_sampler() {
         assert_eq!(content(&answer, 0), content(&plain, 0), "{more}");
     }
     let changed = [
-        json!({"repetition_penalty": 5}),
+        json!({"repetition_penalty": 5, "max_tokens": 40, "logit_bias": {"2": -100}}),
         json!({"presence_penalty": 2, "frequency_penalty": 2, "max_tokens": 60, "logit_bias": {"2": -100}}),
     ];
     for more in changed {
