@@ -58,7 +58,7 @@ impl Fetcher {
         if let Some(file) = present(store, wanted)? {
             return Ok(file);
         }
-        if let Some(file) = self.from_hub_cache(store, wanted, progress).await? {
+        if let Some(file) = self.take_from_hub_cache(store, wanted, progress).await? {
             return Ok(file);
         }
         let part_path = store.part_path(wanted.digest(), &key, wanted.file_name());
@@ -97,7 +97,7 @@ impl Fetcher {
     }
 
     /// A copy in the standard cache, taken over when its content is what was asked for.
-    async fn from_hub_cache(
+    async fn take_from_hub_cache(
         &self,
         store: &Store,
         wanted: &Wanted,

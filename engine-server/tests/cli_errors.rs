@@ -136,11 +136,9 @@ fn broken_models_and_manifests() {
     ] {
         check(&home, args, 1, words);
     }
-    let without_digest: String = manifest("")
-        .lines()
-        .filter(|line| !line.contains("sha256"))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let manifest = manifest("");
+    let lines: Vec<_> = manifest.lines().filter(|line| !line.contains("sha256")).collect();
+    let without_digest = lines.join("\n");
     home.write("model.yaml", without_digest);
     check(&home, &serve("model.yaml"), 1, "cannot open cut.gguf");
 }

@@ -12,7 +12,7 @@ use super::{error::FetchError, options::FetchOptions};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// No byte for this long means that the connection is dead.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("realm/", env!("CARGO_PKG_VERSION"));
 

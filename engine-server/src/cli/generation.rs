@@ -96,7 +96,9 @@ impl Generator {
     ) -> anyhow::Result<Report> {
         let room = self.room_after(prompt)?;
         let mut sampler = Sampler::new(params.clone())?;
-        prompt.iter().for_each(|token| sampler.accept(*token));
+        for token in prompt {
+            sampler.accept(*token);
+        }
         let reused_tokens = self.rewind(prompt)?;
         let start = Instant::now();
         let first = self.prefill(&prompt[reused_tokens..], &mut sampler, cancel)?;

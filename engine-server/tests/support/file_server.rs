@@ -1,5 +1,9 @@
 //! A real HTTP server on a local port that serves one file and misbehaves in the ways of real servers.
-#![allow(dead_code, unreachable_pub, reason = "each test binary includes this file and uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary includes this file and uses its own part"
+)]
 
 use std::{
     io,

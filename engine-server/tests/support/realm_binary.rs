@@ -1,5 +1,9 @@
 //! Runs the real binary in clean surroundings, with the real model where a test needs it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary includes this file and uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary includes this file and uses its own part"
+)]
 
 use std::{
     io::{BufRead, BufReader, Write},
