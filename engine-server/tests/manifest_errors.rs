@@ -176,7 +176,7 @@ fn missing_and_broken_rules() {
     check(
         &model_and("  rollout:\n    drainTimeout: soon\n"),
         expect![[
-            r#"bad.yaml:11: RealmModel smol (document at line 1): spec.rollout.drainTimeout: duration "soon" should be a whole number followed by s, m or h, such as 30s"#
+            r#"bad.yaml:11: RealmModel smol (document at line 1): spec.rollout.drainTimeout: duration "soon" should match '^[1-9][0-9]{0,4}(s|m|h)$': a whole number followed by s, m or h, such as 30s"#
         ]],
     );
 }
@@ -248,19 +248,17 @@ fn documents_and_yaml() {
     );
     check(
         &model_and("\treplicas: 2\n"),
-        expect![
-            "bad.yaml:9: not valid YAML: while scanning a plain scalar, found a tab at line 9, column 13"
-        ],
+        expect!["bad.yaml:9: not valid YAML: while scanning a plain scalar, found a tab"],
     );
     check(
         &model_and("  replicas: 2\n  replicas: 3\n"),
         expect![
-            "bad.yaml:11: not valid YAML: duplicate mapping key: replicas, set DuplicateKeyPolicy in Options if acceptable at line 11, column 3"
+            "bad.yaml:11: not valid YAML: duplicate mapping key `replicas` is not allowed here"
         ],
     );
     check(
         &model_and("  engine: {parallel: 2\n"),
-        expect!["bad.yaml:10: not valid YAML: unclosed bracket '{' at line 10, column 11"],
+        expect!["bad.yaml:10: not valid YAML: unclosed bracket '{'"],
     );
     check(
         "{\"apiVersion\": \"realm.querent.io/v1alpha1\",\n \"kind\": \"RealmModel\",\n \"spec\": {\"x\": 1}}",
@@ -310,7 +308,7 @@ fn tenants_and_secrets() {
     check(
         &secret("stringData: {k: short}\n"),
         expect![
-            "bad.yaml:21: Secret s (document at line 21): data.k: the API key has 5 characters, it should have at least 16"
+            "bad.yaml:24: Secret s (document at line 21): stringData.k: the API key has 5 characters, it should have at least 16"
         ],
     );
     check(
