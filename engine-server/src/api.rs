@@ -89,7 +89,8 @@ async fn unknown_route(method: Method, uri: Uri) -> ApiError {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{} does not take {method}; the Allow header names what it takes", uri.path());
+    let message =
+        format!("{} does not take {method}; the Allow header names what it takes", uri.path());
     ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
@@ -118,6 +119,7 @@ impl ResponseForPanic for PanicAnswer {
 
     fn response_for_panic(&mut self, _panic: Box<dyn Any + Send>) -> Response {
         self.metrics.panic_caught(Component::http);
-        ApiError::internal("the server failed on this request; the cause is in its log").into_response()
+        ApiError::internal("the server failed on this request; the cause is in its log")
+            .into_response()
     }
 }

@@ -102,7 +102,10 @@ pub struct ReasonLabels {
 
 /// The endpoints, as label values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "variants are label values, written as they appear on the page")]
+#[expect(
+    non_camel_case_types,
+    reason = "variants are label values, written as they appear on the page"
+)]
 pub enum Route {
     /// `POST /v1/chat/completions`
     chat_completions,
@@ -120,7 +123,10 @@ pub enum Route {
 
 /// What a step does, as label values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "variants are label values, written as they appear on the page")]
+#[expect(
+    non_camel_case_types,
+    reason = "variants are label values, written as they appear on the page"
+)]
 pub enum Phase {
     /// Prompt tokens only.
     prefill,
@@ -132,7 +138,10 @@ pub enum Phase {
 
 /// Where a panic was caught, as label values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "variants are label values, written as they appear on the page")]
+#[expect(
+    non_camel_case_types,
+    reason = "variants are label values, written as they appear on the page"
+)]
 pub enum Component {
     /// A step of the engine.
     engine,
@@ -357,6 +366,11 @@ mod tests {
         let labels = TenantLabels { tenant: "t".into(), model: "m".into() };
         observe_seconds(&metrics.time_to_first_token, &labels, Duration::from_millis(150));
         let page = metrics.encode().unwrap();
-        assert!(page.contains("realm_time_to_first_token_seconds_bucket{le=\"0.2\",tenant=\"t\",model=\"m\"} 1"), "{page}");
+        assert!(
+            page.contains(
+                "realm_time_to_first_token_seconds_bucket{le=\"0.2\",tenant=\"t\",model=\"m\"} 1"
+            ),
+            "{page}"
+        );
     }
 }

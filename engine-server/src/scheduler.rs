@@ -86,8 +86,11 @@ impl Scheduler {
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let engine = factory()?;
         let inbox = Arc::new(Inbox::new(options.queue));
-        let scheduler =
-            Self { inbox: Arc::clone(&inbox), metrics: metrics.clone(), model_label: options.model_label.clone() };
+        let scheduler = Self {
+            inbox: Arc::clone(&inbox),
+            metrics: metrics.clone(),
+            model_label: options.model_label.clone(),
+        };
         let runner = Runner::new(RunnerParts {
             parallel: options.parallel.clamp(1, MAX_STEP_TOKENS - 1),
             batch_tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
@@ -98,7 +101,8 @@ impl Scheduler {
             inbox,
             metrics,
         });
-        let thread = thread::Builder::new().name("realm-scheduler".into()).spawn(move || runner.run())?;
+        let thread =
+            thread::Builder::new().name("realm-scheduler".into()).spawn(move || runner.run())?;
         Ok((scheduler, thread))
     }
 
