@@ -1,4 +1,9 @@
 //! The HTTP surface over a real socket, with the real model.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
 
 #[path = "api_server/answers.rs"]
 mod answers;

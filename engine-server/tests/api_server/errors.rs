@@ -107,7 +107,7 @@ async fn ranges(server: &TestServer) {
             let expected = Expected {
                 status: 400,
                 code: "invalid_value",
-                param: Some(*param).map(leak),
+                param: Some(leak(param)),
                 parts: leak_all(parts),
             };
             check(&format!("{path} {more}"), &answer, &expected);
@@ -186,6 +186,14 @@ async fn messages(server: &TestServer) {
             "messages[0].content",
             "a number",
         ),
+    ];
+    refused_messages(server, cases).await;
+    message_fields(server).await;
+}
+
+async fn message_fields(server: &TestServer) {
+    let message = |message: Value| json!({"messages": [message]});
+    let cases: &[(Value, &str, &str, &str)] = &[
         (
             message(json!({"role": "king", "content": "hi"})),
             "unsupported_value",
@@ -225,6 +233,10 @@ async fn messages(server: &TestServer) {
             "missing",
         ),
     ];
+    refused_messages(server, cases).await;
+}
+
+async fn refused_messages(server: &TestServer, cases: &[(Value, &str, &str, &str)]) {
     for (more, code, param, part) in cases {
         let expected = Expected {
             status: 400,
@@ -395,6 +407,12 @@ async fn wrong_http_is_refused_clearly() {
         &expected(413, "body_too_large", &["1000 bytes"]),
     );
 
+    routes_and_models(&server).await;
+    server.stop().await.expect("a clean end");
+}
+
+async fn routes_and_models(server: &TestServer) {
+    let expected = |status, code, parts| Expected { status, code, param: None, parts };
     let wrong = Expected {
         status: 404,
         code: "model_not_found",
@@ -412,7 +430,6 @@ async fn wrong_http_is_refused_clearly() {
     let answer = server.get(CHAT).await;
     check("method", &answer, &expected(405, "method_not_allowed", &["GET", CHAT]));
     assert_eq!(answer.header("allow"), "POST");
-    server.stop().await.expect("a clean end");
 }
 
 async fn chunked(server: &TestServer, bytes: usize) -> Answer {

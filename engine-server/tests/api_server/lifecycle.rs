@@ -70,7 +70,7 @@ async fn a_model_that_does_not_load_is_explained() {
         (Ok(ModelFile { path: model_path(), digest: other }), "digest"),
     ];
     for (model, part) in cases {
-        let setup = Setup { failure_linger: Duration::from_secs(60), ..Setup::default() };
+        let setup = Setup { failure_linger: Duration::from_mins(1), ..Setup::default() };
         let source = setup.fixed();
         let server = setup.start(source, async { model }).await;
         server

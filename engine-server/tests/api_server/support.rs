@@ -17,7 +17,7 @@ pub(crate) const MODEL: &str = "smollm2";
 /// Digest of the demo model's file.
 pub(crate) const DIGEST: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 /// A wait that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Pause between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 

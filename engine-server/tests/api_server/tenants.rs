@@ -1,6 +1,9 @@
 //! Tenants by their keys, and how they change while the server runs.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use realm_engine_server::config::{ConfigSource, Limits};
 use serde_json::{Value, json};
@@ -32,13 +35,11 @@ struct Files {
     tenants: PathBuf,
 }
 
-impl Files {
-    /// As a mounted volume does it: the new file takes the old one's place at once.
-    fn replace(&self, path: &PathBuf, content: &str) {
-        let new = path.with_extension("new");
-        fs::write(&new, content).expect("a file");
-        fs::rename(new, path).expect("a rename");
-    }
+/// As a mounted volume does it: the new file takes the old one's place at once.
+fn replace(path: &Path, content: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, content).expect("a file");
+    fs::rename(new, path).expect("a rename");
 }
 
 async fn server_with_files(tenants: &str) -> (TestServer, Files) {
@@ -102,12 +103,12 @@ async fn tenants_change_while_the_server_runs() {
     let (server, files) = server_with_files(&table("v1", &[("a", false, "key-a")])).await;
     let health = async || server.get("/health").await.json();
     assert_eq!(health().await["tenantsVersion"], "v1");
-    files.replace(&files.tenants, &table("v2", &[("a", true, "key-a"), ("b", false, "key-b")]));
+    replace(&files.tenants, &table("v2", &[("a", true, "key-a"), ("b", false, "key-b")]));
     server.until("v2 is in use", async || health().await["tenantsVersion"] == "v2").await;
     assert_eq!(with_key(&server, Some("key-b")).await.status, 200);
     assert_eq!(with_key(&server, Some("key-a")).await.status, 403);
 
-    files.replace(&files.tenants, "{\"version\": \"v3\", \"tenants\": [{\"namespace\": 5}]}");
+    replace(&files.tenants, "{\"version\": \"v3\", \"tenants\": [{\"namespace\": 5}]}");
     server.until("the fault shows", async || health().await["message"].is_string()).await;
     let seen = health().await;
     let message = seen["message"].as_str().expect("a message");
@@ -120,7 +121,7 @@ async fn tenants_change_while_the_server_runs() {
     assert_eq!((&seen["status"], &seen["tenantsVersion"]), (&json!("ok"), &json!("v2")));
     assert_eq!(with_key(&server, Some("key-b")).await.status, 200);
 
-    files.replace(&files.tenants, &table("v4", &[]));
+    replace(&files.tenants, &table("v4", &[]));
     server.until("v4 is in use", async || health().await["tenantsVersion"] == "v4").await;
     assert_eq!(health().await["message"], Value::Null);
     assert_eq!(with_key(&server, Some("key-b")).await.status, 401);
@@ -133,7 +134,7 @@ async fn a_configuration_changes_as_far_as_it_can() {
     let mut config = Setup::default().config;
     config["generation"] = json!(8);
     config["aliases"] = json!(["tiny"]);
-    files.replace(&files.config, &config.to_string());
+    replace(&files.config, &config.to_string());
     server
         .until("it is in use", async || server.get("/health").await.json()["generation"] == 8)
         .await;
@@ -142,7 +143,7 @@ async fn a_configuration_changes_as_far_as_it_can() {
 
     config["generation"] = json!(9);
     config["engine"]["contextLength"] = json!(2048);
-    files.replace(&files.config, &config.to_string());
+    replace(&files.config, &config.to_string());
     server
         .until("the fault shows", async || {
             server.get("/health").await.json()["message"].is_string()
