@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
         generated += 1;
     }
     println!("{}", decoder.finish());
-    let decode = started.elapsed() - prefill;
+    let decode = started.elapsed().saturating_sub(prefill);
     eprintln!("prefill: {} tokens in {prefill:.1?}", prompt.len());
     eprintln!(
         "decode:  {generated} tokens, {:.1} tokens/s",

@@ -1,4 +1,10 @@
 //! A template that somebody else wrote ends soon, with an error that says why, whatever it does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
 
 use std::{thread, time::Duration};
 

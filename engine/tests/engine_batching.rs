@@ -1,9 +1,16 @@
 //! However tokens are cut into steps and whoever else is in them, a sequence gets its own logits; and an engine that
 //! is asked for too much says so and goes on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
 
 #[path = "support/demo_model.rs"]
 mod demo_model;
 #[path = "support/tiny_model.rs"]
+#[allow(dead_code, reason = "other tests spoil the model")]
 mod tiny_model;
 
 use std::{

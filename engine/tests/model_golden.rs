@@ -3,6 +3,12 @@
 //!
 //! The reference's tokens are fed (teacher forcing): the greedy text is the same for 200 tokens exactly when the
 //! largest logit is the reference's at each of the 200 positions. All prompts run side by side in one engine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
 
 #[path = "support/demo_model.rs"]
 mod demo_model;

@@ -1,4 +1,10 @@
 //! Model files that cannot be run are refused, and the message names what is wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
 
 #[path = "support/tiny_model.rs"]
 mod tiny_model;

@@ -1,4 +1,10 @@
 //! What each sampling parameter promises holds for any logits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
 
 use proptest::prelude::*;
 use realm_engine::sampler::{

@@ -1,4 +1,10 @@
 //! The tokenizer agrees with llama.cpp's on the demo model's vocabulary. Made by reference/golden_tokenizer.py.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is wrong"
+)]
 
 #[path = "support/demo_model.rs"]
 mod demo_model;

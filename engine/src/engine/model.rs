@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use super::error::LoadError;
 use crate::{
     chat_template::ChatTemplate,
-    gguf::{Gguf, Metadata, MetadataError},
+    gguf::{Gguf, Metadata, MetadataError, TensorInfo},
     kernels::{KernelChoice, Kernels},
     model::{Llama, architecture},
     ops::product::{Precision, Products},
@@ -76,7 +76,7 @@ impl Model {
             .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?
             .map(|source| chat_template(source, &tokenizer));
         let info = info(path, &file, &transformer);
-        Ok(Arc::new(Model { info, products, transformer, tokenizer, chat_template, file }))
+        Ok(Arc::new(Model { info, file, products, transformer, tokenizer, chat_template }))
     }
 
     /// What the file says about itself.
@@ -99,8 +99,8 @@ impl Model {
         &self.products.kernels
     }
 
-    pub(super) fn products(&self) -> &Products {
-        &self.products
+    pub(super) fn products(&self) -> Products {
+        self.products
     }
 
     pub(super) fn transformer(&self) -> &Llama {
@@ -122,7 +122,7 @@ fn info(path: &Path, file: &MappedModel, transformer: &Llama) -> ModelInfo {
         name: name.map_or_else(stem, str::to_owned),
         architecture: architecture(metadata).unwrap_or_default().to_owned(),
         quantization: quantization(file.gguf()),
-        parameters: file.gguf().tensors.iter().map(|tensor| tensor.weights()).sum(),
+        parameters: file.gguf().tensors.iter().map(TensorInfo::weights).sum(),
         context_length: transformer.config().context_length,
         vocab_size: transformer.vocab_size(),
         file_bytes: file.file_bytes(),

@@ -34,7 +34,7 @@ impl Store {
         let range = start..start + numbers.len();
         match self {
             Self::F16(bits) => {
-                bits[range].reinterpret_cast::<half::f16>().convert_to_f32_slice(numbers)
+                bits[range].reinterpret_cast::<half::f16>().convert_to_f32_slice(numbers);
             }
             Self::F32(stored) => numbers.copy_from_slice(&stored[range]),
         }

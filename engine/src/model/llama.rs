@@ -63,7 +63,7 @@ impl Llama {
     /// tokens to the cache, where room for them is reserved. Lengths in the cache are the caller's to advance.
     pub fn forward(
         &self,
-        products: &Products,
+        products: Products,
         weights: &dyn Weights,
         cache: &mut KvCache,
         step: &Step,
@@ -113,7 +113,7 @@ impl Llama {
     /// Each token looks at the tokens before it.
     fn attention(
         &self,
-        products: &Products,
+        products: Products,
         block: &BlockView<'_>,
         cache: &mut KvCache,
         layer: usize,
@@ -149,7 +149,7 @@ impl Llama {
     }
 
     /// Each token thinks for itself.
-    fn feed_forward(&self, products: &Products, block: &BlockView<'_>, scratch: &mut Scratch) {
+    fn feed_forward(&self, products: Products, block: &BlockView<'_>, scratch: &mut Scratch) {
         let Scratch { state, normed, added, gate, up, .. } = scratch;
         rms_norm(
             &products.kernels,
@@ -172,7 +172,7 @@ impl Llama {
     /// The states of the wanted rows, compared with every token of the vocabulary.
     fn logits(
         &self,
-        products: &Products,
+        products: Products,
         weights: &dyn Weights,
         step: &Step,
         scratch: &mut Scratch,
@@ -205,7 +205,7 @@ impl Llama {
     fn rotate(&self, heads: &mut [f32], width: usize, turns: &[f32]) {
         let turn_len = self.rope.row_len();
         each_row(heads, width, |index, heads| {
-            rotate(heads, self.config.head_dim, row(turns, turn_len, index))
+            rotate(heads, self.config.head_dim, row(turns, turn_len, index));
         });
     }
 

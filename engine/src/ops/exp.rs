@@ -24,7 +24,7 @@ pub fn exp(x: f32) -> f32 {
     let series = series * rest + 8.333_452e-3;
     let series = series * rest + 4.166_579_6e-2;
     let series = series * rest + 1.666_666_5e-1;
-    let series = series * rest + 5.000_000_1e-1;
+    let series = series * rest + 0.5;
     let value = series * rest * rest + rest + 1.0;
     // Half of the power at a time: 2^128 is not a number of this width.
     let half = (shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);

@@ -33,7 +33,7 @@ impl Products {
     /// `output[t * rows + r]` = weight row `r` times input row `t`, for rows of `width` inputs and several weights of
     /// one input, which is prepared once.
     pub fn multiply<const N: usize>(
-        &self,
+        self,
         input: &[f32],
         width: usize,
         products: [(Matrix<'_>, &mut [f32]); N],
@@ -49,7 +49,7 @@ impl Products {
     }
 
     fn fast<const N: usize>(
-        &self,
+        self,
         input: &[f32],
         width: usize,
         products: [(Matrix<'_>, &mut [f32]); N],
@@ -66,7 +66,7 @@ impl Products {
         }
     }
 
-    fn exact(&self, input: &[f32], weight: &Matrix<'_>, output: &mut [f32]) {
+    fn exact(self, input: &[f32], weight: &Matrix<'_>, output: &mut [f32]) {
         let tokens = input.len() / weight.cols();
         let mut by_row = vec![0.0; tokens * weight.rows()];
         let rows = by_row.par_chunks_exact_mut(tokens.max(1)).enumerate();

@@ -65,7 +65,7 @@ pub enum SpecialTokens {
 pub struct Tokenizer {
     vocabulary: Vocabulary,
     merges: Merges,
-    pre_tokenizer: PreTokenizer,
+    splitter: PreTokenizer,
     special: SpecialTexts,
     bos: Option<TokenId>,
     eos: Option<TokenId>,
@@ -82,7 +82,7 @@ impl Tokenizer {
                 supported: SUPPORTED_MODELS,
             });
         }
-        let pre_tokenizer = PreTokenizer::named(spec.pre.as_deref().unwrap_or("default"))?;
+        let splitter = PreTokenizer::named(spec.pre.as_deref().unwrap_or("default"))?;
         let mut vocabulary = Vocabulary::new(&spec.tokens, &spec.types)?;
         let merges = vocabulary.merges(&spec.merges)?;
         in_vocabulary("tokenizer.ggml.bos_token_id", spec.bos.as_slice(), &vocabulary)?;
@@ -95,12 +95,12 @@ impl Tokenizer {
         Ok(Self {
             ends: ends(spec, &vocabulary),
             special: SpecialTexts::new(&vocabulary),
-            add_bos: spec.add_bos.unwrap_or(pre_tokenizer.adds_bos) && spec.bos.is_some(),
+            add_bos: spec.add_bos.unwrap_or(splitter.adds_bos) && spec.bos.is_some(),
             bos: spec.bos,
             eos: spec.eos,
             vocabulary,
             merges,
-            pre_tokenizer,
+            splitter,
         })
     }
 
@@ -120,8 +120,8 @@ impl Tokenizer {
     /// Tokens of text that has no special tokens.
     fn encode_text(&self, text: &str, tokens: &mut Vec<TokenId>) {
         let mut symbols = Vec::new();
-        for piece in self.pre_tokenizer.split(text) {
-            if self.pre_tokenizer.whole_words
+        for piece in self.splitter.split(text) {
+            if self.splitter.whole_words
                 && let Some(token) = self.vocabulary.whole(piece)
             {
                 tokens.push(token);

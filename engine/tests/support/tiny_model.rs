@@ -104,14 +104,18 @@ impl TinyModel {
         for tensor in &self.tensors {
             text(&mut bytes, &tensor.name);
             bytes.extend((tensor.shape.len() as u32).to_le_bytes());
-            tensor.shape.iter().for_each(|size| bytes.extend(size.to_le_bytes()));
+            for size in &tensor.shape {
+                bytes.extend(size.to_le_bytes());
+            }
             bytes.extend(0_u32.to_le_bytes());
             bytes.extend(offset.to_le_bytes());
             offset += (tensor.weights.len() as u64 * 4).next_multiple_of(32);
         }
         for tensor in &self.tensors {
             bytes.resize(bytes.len().next_multiple_of(32), 0);
-            tensor.weights.iter().for_each(|weight| bytes.extend(weight.to_le_bytes()));
+            for weight in &tensor.weights {
+                bytes.extend(weight.to_le_bytes());
+            }
         }
         std::fs::write(path, bytes).expect("the file can be written");
     }
@@ -169,11 +173,15 @@ impl Meta {
             }
             Self::Texts(values) => {
                 array(bytes, 8, values.len());
-                values.iter().for_each(|value| text(bytes, value));
+                for value in values {
+                    text(bytes, value);
+                }
             }
             Self::I32s(values) => {
                 array(bytes, 5, values.len());
-                values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+                for value in values {
+                    bytes.extend(value.to_le_bytes());
+                }
             }
         }
     }
