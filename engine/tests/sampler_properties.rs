@@ -89,7 +89,9 @@ fn filters_keep_the_shape_of_what_is_left() {
 fn penalties_change_the_logits_of_seen_tokens() {
     let check = |params: SamplerParams, expected: [f32; 3]| {
         let mut sampler = sampler(SamplerParams { seed: Some(7), ..params.clone() });
-        [0, 0, 1].into_iter().for_each(|token| sampler.accept(token));
+        for token in [0, 0, 1] {
+            sampler.accept(token);
+        }
         sampler.accept(u32::MAX);
         let statistic = chi_square(&mut sampler, &[2.0, -1.0, 0.5], &probabilities(&expected));
         assert!(statistic < CHI_SQUARE_LIMIT, "{params:?}: {statistic}");
