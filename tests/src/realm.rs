@@ -113,7 +113,7 @@ pub fn children_selector(model: &str) -> String {
 pub fn question(stream: bool) -> Value {
     json!({
         "model": EXAMPLE,
-        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "messages": [{"role": "user", "content": "Name the capital of France."}],
         "temperature": 0,
         "max_tokens": 24,
         "stream": stream,

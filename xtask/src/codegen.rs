@@ -24,7 +24,7 @@ const GENERATED: [Generated; 3] = [
             "--example",
             "crd-yaml",
             "--",
-            "RealmModel",
+            "realmmodels.yaml",
         ],
     },
     Generated {
@@ -37,7 +37,7 @@ const GENERATED: [Generated; 3] = [
             "--example",
             "crd-yaml",
             "--",
-            "RealmTenant",
+            "realmtenants.yaml",
         ],
     },
     Generated {

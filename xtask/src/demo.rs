@@ -12,7 +12,7 @@ use crate::{demo_model, paths, program};
 
 const MANIFEST: &str = "manifests/examples/realmmodel.yaml";
 const MODEL: &str = "smollm2";
-const QUESTION: &str = "What is the capital of France?";
+const QUESTION: &str = "Name the capital of France.";
 /// A 98 MB model maps in well under a second; a cold disk may need more.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

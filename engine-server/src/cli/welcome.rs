@@ -88,7 +88,7 @@ impl Welcome {
         };
         let body = serde_json::json!({
             "model": self.model,
-            "messages": [{ "role": "user", "content": "What is the capital of France?" }],
+            "messages": [{ "role": "user", "content": "Name the capital of France." }],
         });
         format!(
             "  curl {}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{body}'",

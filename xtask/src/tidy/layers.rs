@@ -22,8 +22,8 @@ const LAYERS: [(&str, &[&[&str]]); 2] = [
         "engine",
         &[
             &["gguf", "quant"],
-            &["weights", "tokenizer", "chat_template", "sampler"],
-            &["kernels"],
+            &["kernels", "tokenizer", "chat_template", "sampler"],
+            &["weights"],
             &["ops", "kv_cache"],
             &["model"],
             &["engine"],
