@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    api_error::said,
     capabilities::{Capabilities, service_monitor_resource},
     context::Context,
     drift,
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The API server refused or failed.
-    #[error("failed to {verb} {kind} {name}: {source}")]
+    #[error("failed to {verb} {kind} {name}: {}", said(.source))]
     Api {
         /// What was tried.
         verb: &'static str,
@@ -181,8 +182,27 @@ where
             ctx.metrics.drift_corrected(&kind);
         }
     }
+    server_side_apply(api, &name, &desired).await.map_err(failed("apply"))
+}
+
+/// A hand edit can change the key of a list item (the port of a Service). Server-side apply then adds ours beside the
+/// foreign one, which the API server may refuse; a merge patch replaces the list first.
+async fn server_side_apply<K>(api: &Api<K>, name: &str, desired: &K) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
     let params = PatchParams::apply(names::FIELD_MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(&desired)).await.map_err(failed("apply"))
+    match api.patch(name, &params, &Patch::Apply(desired)).await {
+        Err(kube::Error::Api(status)) if status.is_invalid() => {
+            let merge = PatchParams {
+                field_manager: params.field_manager.clone(),
+                ..PatchParams::default()
+            };
+            api.patch(name, &merge, &Patch::Merge(desired)).await?;
+            api.patch(name, &params, &Patch::Apply(desired)).await
+        }
+        result => result,
+    }
 }
 
 fn to_json<K: Serialize>(kind: &str, object: &K) -> Result<Value, ApplyError> {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod api_error;
 pub mod apply;
 pub mod args;
 pub mod backoff;

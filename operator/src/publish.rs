@@ -13,14 +13,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tracing::warn;
 
-use crate::context::Context;
+use crate::{api_error::said, context::Context};
 
 /// Longest note of an event, in characters; the API server allows 1024 bytes.
 const NOTE_MAX_CHARS: usize = 250;
 
 /// Why a status could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to write the status of {kind} {name}: {source}")]
+#[error("failed to write the status of {kind} {name}: {}", said(.source))]
 pub struct PublishError {
     kind: String,
     name: String,

@@ -12,7 +12,7 @@ use realm_crds::{
     resolve::{KeyHashes, KeyRef, hash_api_key, key_refs},
 };
 
-use crate::{capabilities::Capabilities, context::Context};
+use crate::{api_error::said, capabilities::Capabilities, context::Context};
 
 /// What a RealmModel refers to.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Fetched {
 #[derive(Debug, thiserror::Error)]
 pub enum DereferenceError {
     /// The API server refused or failed.
-    #[error("failed to read Secret {namespace}/{name}: {source}")]
+    #[error("failed to read Secret {namespace}/{name}: {}", said(.source))]
     Secret {
         /// Namespace of the Secret.
         namespace: String,
