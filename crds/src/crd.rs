@@ -74,17 +74,17 @@ mod yaml {
         match json {
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    out.push_str(&format!("{indent}{}:", word(key)));
+                    out.extend([&indent, word(key).as_str(), ":"]);
                     child(value, depth, out);
                 }
             }
             Value::Array(items) => {
                 for item in items {
-                    out.push_str(&format!("{indent}-"));
+                    out.extend([indent.as_str(), "-"]);
                     child(item, depth, out);
                 }
             }
-            scalar => out.push_str(&format!("{indent}{scalar}\n")),
+            scalar => out.extend([&indent, scalar.to_string().as_str(), "\n"]),
         }
     }
 
@@ -98,8 +98,8 @@ mod yaml {
                 out.push('\n');
                 block(value, depth + 1, out);
             }
-            Value::String(text) => out.push_str(&format!(" {}\n", word(text))),
-            scalar => out.push_str(&format!(" {scalar}\n")),
+            Value::String(text) => out.extend([" ", word(text).as_str(), "\n"]),
+            scalar => out.extend([" ", scalar.to_string().as_str(), "\n"]),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod realm_model;
 pub mod realm_tenant;
 pub mod resolve;
+mod validate;
 pub mod validation;
 
 pub use engine_config::{

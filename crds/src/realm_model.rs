@@ -1,9 +1,8 @@
 //! RealmModel: one language model, its file, and how its pods serve it. Spec here; source, settings and status below.
 
-mod settings;
-mod source;
+pub(crate) mod settings;
+pub(crate) mod source;
 mod status;
-mod validate;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -25,14 +24,15 @@ pub const REPLICAS_MAX: i32 = 1000;
 
 const ALIASES_RULE: &str =
     "!has(self.aliases) || self.aliases.all(a, self.aliases.exists_one(b, a == b))";
-const ALIASES_MESSAGE: &str = "aliases must be unique: remove the one given twice";
+pub(crate) const ALIASES_MESSAGE: &str = "aliases must be unique: remove the one given twice";
 const ALIAS_OF_ITSELF_RULE: &str =
     "!has(self.aliases) || !has(self.servedName) || self.aliases.all(a, a != self.servedName)";
-const ALIAS_OF_ITSELF_MESSAGE: &str = "aliases must not repeat servedName: remove that alias";
-const SERVED_NAME_MESSAGE: &str = "a served name or alias must start with a letter or digit and hold only letters, digits and the characters . _ : / -";
+pub(crate) const ALIAS_OF_ITSELF_MESSAGE: &str =
+    "aliases must not repeat servedName: remove that alias";
+pub(crate) const SERVED_NAME_MESSAGE: &str = "a served name or alias must start with a letter or digit and hold only letters, digits and the characters . _ : / -";
 const SHARED_CACHE_RULE: &str =
     "self.cache.mode != 'PVC' || self.cache.accessMode != 'ReadWriteOnce' || self.replicas <= 1";
-const SHARED_CACHE_MESSAGE: &str = "cache.accessMode ReadWriteOnce cannot be shared by several replicas: set cache.accessMode to ReadWriteMany, cache.mode to Ephemeral, or replicas to 1";
+pub(crate) const SHARED_CACHE_MESSAGE: &str = "cache.accessMode ReadWriteOnce cannot be shared by several replicas: set cache.accessMode to ReadWriteMany, cache.mode to Ephemeral, or replicas to 1";
 
 /// A language model and the pods that serve it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]

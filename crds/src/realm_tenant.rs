@@ -1,7 +1,6 @@
 //! RealmTenant: who may use which models, with which API keys.
 
 mod status;
-mod validate;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -21,12 +20,12 @@ pub const API_KEYS_MAX: usize = 10;
 pub const KEY_NAME_MAX_CHARS: usize = 20;
 
 const MODELS_RULE: &str = "self.models.all(a, self.models.exists_one(b, a.name == b.name))";
-const MODELS_MESSAGE: &str = "models must be unique: remove the name given twice";
+pub(crate) const MODELS_MESSAGE: &str = "models must be unique: remove the name given twice";
 const KEYS_RULE: &str = "self.apiKeys.all(a, self.apiKeys.exists_one(b, a.name == b.name))";
-const KEYS_MESSAGE: &str = "the names of apiKeys must be unique: rename one of them";
+pub(crate) const KEYS_MESSAGE: &str = "the names of apiKeys must be unique: rename one of them";
 const ORIGIN_RULE: &str = "has(self.secretKeyRef) != self.generate";
-const ORIGIN_MESSAGE: &str = "set exactly one of secretKeyRef and generate: true";
-const KEY_NAME_MESSAGE: &str = "name must hold only lower-case letters, digits and inner '-', at most 20 characters, because it also names a Secret";
+pub(crate) const ORIGIN_MESSAGE: &str = "set exactly one of secretKeyRef and generate: true";
+pub(crate) const KEY_NAME_MESSAGE: &str = "name must hold only lower-case letters, digits and inner '-', at most 20 characters, because it also names a Secret";
 
 /// Someone who may use models.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]

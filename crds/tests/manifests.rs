@@ -1,5 +1,6 @@
 //! The same manifests, the same verdict: `tests/manifests.json` lists what an API server with our CRDs admits and
 //! refuses, with the words of the refusal; `validate` must say the same. The cluster tests feed the file to a real one.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 use realm_crds::{RealmModel, RealmTenant};
 use serde::{Deserialize, de::DeserializeOwned};

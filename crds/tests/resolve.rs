@@ -1,4 +1,5 @@
 //! From manifests to what an engine-server reads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 use expect_test::expect;
 use realm_crds::{

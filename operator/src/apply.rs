@@ -35,7 +35,7 @@ pub enum ApplyError {
         /// Name of the child.
         name: String,
         /// What the API server said.
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
     /// An object of that name belongs to somebody else.
     #[error(
@@ -84,7 +84,7 @@ pub async fn apply(
         Some(claim) => Some(child(ctx, owner, claim, &caches.claims).await?),
         None => None,
     };
-    let deployment = child(ctx, owner, deployment, &caches.deployments).await?;
+    let deployment = Box::pin(child(ctx, owner, deployment, &caches.deployments)).await?;
     let service = child(ctx, owner, service, &caches.services).await?;
     let metrics_service = child(ctx, owner, metrics_service, &caches.services).await?;
     let service_monitor = match service_monitor {
@@ -160,7 +160,7 @@ where
     let (kind, name) = (kind_of(api), desired.name_any());
     let failed = |verb| {
         let (kind, name) = (kind.clone(), name.clone());
-        move |source| ApplyError::Api { verb, kind, name, source }
+        move |source| ApplyError::Api { verb, kind, name, source: Box::new(source) }
     };
     let json = to_json(&kind, &desired)?;
     let hash = hex::encode(Sha256::digest(json.to_string()))[..16].to_owned();
@@ -295,7 +295,7 @@ where
             verb: "delete",
             kind: kind_of(api),
             name: object.name_any(),
-            source,
+            source: Box::new(source),
         }),
     }
 }
@@ -317,7 +317,12 @@ pub async fn nudge_pods(ctx: &Context, pods: &[Arc<Pod>], version: &str) -> Resu
             Err(kube::Error::Api(status)) if status.is_not_found() => {}
             Err(source) => {
                 let (kind, name) = ("pods".to_owned(), pod.name_any());
-                return Err(ApplyError::Api { verb: "annotate", kind, name, source });
+                return Err(ApplyError::Api {
+                    verb: "annotate",
+                    kind,
+                    name,
+                    source: Box::new(source),
+                });
             }
         }
     }
@@ -347,11 +352,13 @@ pub async fn create_secret_once(
                 verb: "read",
                 kind: kind.clone(),
                 name: name.clone(),
-                source,
+                source: Box::new(source),
             })?;
             if owner.owns(found.meta()) { Ok(found) } else { Err(ApplyError::Taken { kind, name }) }
         }
-        Err(source) => Err(ApplyError::Api { verb: "create", kind, name, source }),
+        Err(source) => {
+            Err(ApplyError::Api { verb: "create", kind, name, source: Box::new(source) })
+        }
     }
 }
 
@@ -362,7 +369,7 @@ pub async fn delete_secret(ctx: &Context, owner: &Owner, name: &str) -> Result<(
         verb: "read",
         kind: "secrets".to_owned(),
         name: name.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     match found {
         Some(secret) if owner.owns(secret.meta()) => delete(&api, &secret).await,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// First and longest delay after a failure.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// First and longest delay between two looks at pods that are on their way.
 const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 /// Objects whose last table is remembered.
@@ -97,12 +97,12 @@ pub struct Programmed(std::sync::Arc<Mutex<HashMap<Key, ProgrammedModel>>>);
 
 impl Programmed {
     /// Remembers a model; says whether that changed anything.
-    pub fn set(&self, key: Key, model: ProgrammedModel) -> bool {
+    pub fn set(&self, key: Key, model: &ProgrammedModel) -> bool {
         let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if models.len() >= PROGRAMMED_MAX {
             models.clear();
         }
-        models.insert(key, model.clone()).as_ref() != Some(&model)
+        models.insert(key, model.clone()).as_ref() != Some(model)
     }
 
     /// Forgets a model.

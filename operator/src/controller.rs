@@ -34,7 +34,9 @@ pub async fn run(ctx: Arc<Context>, changes: Changes, stop: CancellationToken) {
         models,
         stop.clone(),
         |object, ctx| async move {
-            model::reconcile(object, ctx).await.map_err(|error| (error.label(), error.to_string()))
+            Box::pin(model::reconcile(object, ctx))
+                .await
+                .map_err(|error| (error.label(), error.to_string()))
         },
     );
     let tenants = controller::<RealmTenant, _, _>(
@@ -43,7 +45,9 @@ pub async fn run(ctx: Arc<Context>, changes: Changes, stop: CancellationToken) {
         tenants,
         stop,
         |object, ctx| async move {
-            tenant::reconcile(object, ctx).await.map_err(|error| (error.label(), error.to_string()))
+            Box::pin(tenant::reconcile(object, ctx))
+                .await
+                .map_err(|error| (error.label(), error.to_string()))
         },
     );
     futures::join!(models, tenants);

@@ -66,10 +66,9 @@ async fn follow(
     let mut monitors: Option<CancellationToken> = None;
     while let Some(event) = events.next().await {
         match &event {
-            Ok(watcher::Event::Init) => found = false,
+            Ok(watcher::Event::Init | watcher::Event::Delete(_)) => found = false,
             Ok(watcher::Event::InitApply(crd)) => found = crd.name_any() == SERVICE_MONITOR_CRD,
             Ok(watcher::Event::Apply(_)) => found = true,
-            Ok(watcher::Event::Delete(_)) => found = false,
             Ok(watcher::Event::InitDone) => {}
             Err(error) => {
                 metrics.watch_failed("customresourcedefinitions", error);

@@ -164,7 +164,7 @@ impl Metrics {
             Error::WatchStartFailed(_) => "start",
             Error::WatchError(_) => "expired",
             Error::WatchFailed(_) => "connection",
-            _ => "other",
+            Error::NoResourceVersion => "version",
         };
         self.0.watch_restarts.get_or_create(&WatchFailure { kind: kind.to_owned(), reason }).inc();
         warn!(kind, reason, %error, "watch failed and starts anew");

@@ -27,9 +27,9 @@ use crate::{
 /// Kind in metrics and events.
 pub const KIND: &str = "RealmModel";
 /// Slow look at everything, in case an event was lost.
-const RESYNC: Duration = Duration::from_secs(30 * 60);
+const RESYNC: Duration = Duration::from_mins(30);
 /// Look at Secrets that users made: they are not watched, so a key that changes in place is noticed this much later.
-const SECRETS_RESYNC: Duration = Duration::from_secs(60);
+const SECRETS_RESYNC: Duration = Duration::from_mins(1);
 
 /// Why a reconcile failed and will be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -76,13 +76,20 @@ pub async fn reconcile(
         Err(error) => {
             let status =
                 status::refused(&model, &error, fetched.deployment.as_deref(), Timestamp::now());
-            ctx.programmed.set(key, ProgrammedModel::default());
+            ctx.programmed.set(key, &ProgrammedModel::default());
             write_status(&ctx, &model, status).await?;
             return Ok(Action::await_change());
         }
     };
     let prepared = build::build(&validated, &ctx.settings, fetched.capabilities)?;
-    let applied = match apply::apply(&ctx, &validated.owner, prepared, fetched.capabilities).await {
+    let applied = match Box::pin(apply::apply(
+        &ctx,
+        &validated.owner,
+        prepared,
+        fetched.capabilities,
+    ))
+    .await
+    {
         Ok(applied) => applied,
         Err(error) => {
             let deployment = fetched.deployment.as_deref();
@@ -127,7 +134,7 @@ fn remember(ctx: &Context, key: &Key, model: &ValidatedModel, status: &RealmMode
         tenants: model.tenants.tenants.clone(),
         served: status.served_tenants_version.clone(),
     };
-    if ctx.programmed.set(key.clone(), programmed) {
+    if ctx.programmed.set(key.clone(), &programmed) {
         ctx.caches.wake_tenants_of(&key.0, &key.1);
     }
 }

@@ -31,9 +31,9 @@ use crate::{
 /// Kind in metrics and events.
 pub const KIND: &str = "RealmTenant";
 /// Slow look at everything, in case an event was lost.
-const RESYNC: Duration = Duration::from_secs(30 * 60);
+const RESYNC: Duration = Duration::from_mins(30);
 /// Look at Secrets that users made, which are not watched.
-const SECRETS_RESYNC: Duration = Duration::from_secs(60);
+const SECRETS_RESYNC: Duration = Duration::from_mins(1);
 
 /// Why a reconcile failed and will be tried again.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,5 @@
 //! From a manifest to the children, through the real validation and the real builders.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 use realm_crds::{RealmModel, names};
 use realm_operator::{

@@ -1,4 +1,5 @@
 //! From applied children and reports of pods to the status: nothing is ready that did not say so.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ fn health(model: &ValidatedModel) -> Health {
     }
 }
 
-fn pod(model: &ValidatedModel, status: serde_json::Value) -> Arc<Pod> {
+fn pod(model: &ValidatedModel, status: &serde_json::Value) -> Arc<Pod> {
     let pod = json!({
         "metadata": {"name": "p", "annotations": {names::ANNOTATION_ENGINE_HASH: model.engine_hash}},
         "status": status,
@@ -77,7 +78,7 @@ fn pod(model: &ValidatedModel, status: serde_json::Value) -> Arc<Pod> {
 }
 
 fn running(model: &ValidatedModel) -> Arc<Pod> {
-    pod(model, json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
+    pod(model, &json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
 }
 
 fn status(
@@ -219,7 +220,7 @@ fn the_cause_of_a_stuck_pod_is_named() {
     ];
     for (pod_status, reason, words) in cases {
         let reports =
-            [PodReport { pod: pod(&model, pod_status), health: Err(HealthError::NoAddress) }];
+            [PodReport { pod: pod(&model, &pod_status), health: Err(HealthError::NoAddress) }];
         let (status, next) = status(&model, 0, &reports, &RealmModelStatus::default());
         let row =
             status.conditions.iter().find(|row| row.type_ == condition::ARTIFACT_READY).unwrap();

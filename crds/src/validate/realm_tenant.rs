@@ -1,6 +1,6 @@
 //! The checks of the CRD schema once more, for a laptop without an API server: same fields, same words.
 
-use super::{
+use crate::realm_tenant::{
     API_KEYS_MAX, ApiKey, KEY_NAME_MAX_CHARS, KEY_NAME_MESSAGE, KEYS_MESSAGE, MODELS_MAX,
     MODELS_MESSAGE, ORIGIN_MESSAGE, RealmTenant,
 };

@@ -1,6 +1,6 @@
 //! The checks of the CRD schema once more, for a laptop without an API server: same fields, same words.
 
-use super::{
+use crate::realm_model::{
     ALIAS_OF_ITSELF_MESSAGE, ALIASES_MAX, ALIASES_MESSAGE, AccessMode, CacheMode, REPLICAS_MAX,
     RealmModel, RealmModelSpec, SERVED_NAME_MESSAGE, SHARED_CACHE_MESSAGE, SecretKey, Source,
     settings, source,
