@@ -118,9 +118,9 @@ fn versions_differ_when_tables_do() {
     let active = tenant("a", "[{name: m}]", "[{name: k, generate: true}]");
     let mut suspended = active.clone();
     suspended.spec.suspend = true;
-    let versions = [version(&[]), version(&[active.clone()]), version(&[suspended])];
+    let versions = [version(&[]), version(std::slice::from_ref(&active)), version(&[suspended])];
     assert!(versions[0] != versions[1] && versions[1] != versions[2] && versions[0] != versions[2]);
-    assert_eq!(version(&[active.clone()]), version(&[active]));
+    assert_eq!(version(std::slice::from_ref(&active)), version(&[active]));
 }
 
 #[test]

@@ -8,28 +8,10 @@ mod store;
 
 use self::store::Store;
 
+pub use self::store::KvType;
+
 /// Tokens of one page.
 pub const PAGE_TOKENS: usize = 32;
-
-/// How keys and values are stored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum KvType {
-    /// IEEE half precision: half the memory, the default.
-    #[default]
-    F16,
-    /// Single precision.
-    F32,
-}
-
-impl KvType {
-    /// Bytes of one number.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F16 => 2,
-            Self::F32 => 4,
-        }
-    }
-}
 
 /// What a cache has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

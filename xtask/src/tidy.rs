@@ -4,6 +4,7 @@
 //! where it can, the rule and what to do.
 
 mod circles;
+mod imports;
 mod layers;
 mod module;
 mod sizes;

@@ -2,7 +2,25 @@
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
-use super::KvType;
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KvType {
+    /// IEEE half precision: half the memory, the default.
+    #[default]
+    F16,
+    /// Single precision.
+    F32,
+}
+
+impl KvType {
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
 
 /// Numbers of one layer. The halves are bits, so that the system hands out zeroed memory that nobody has touched yet.
 #[derive(Debug)]

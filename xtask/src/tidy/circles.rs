@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::module::{self, ModulePath};
+use super::imports;
+use super::module::ModulePath;
 use super::sources::Crate;
 
 type Graph = BTreeMap<ModulePath, BTreeSet<ModulePath>>;
@@ -11,7 +12,7 @@ pub(super) fn findings(krate: &Crate) -> Vec<String> {
     let graph: Graph = krate
         .files
         .iter()
-        .filter_map(|file| Some((file.module.clone()?, module::imports(krate, file))))
+        .filter_map(|file| Some((file.module.clone()?, imports::imports(krate, file))))
         .collect();
     let mut findings = parents(krate, &graph);
     findings.extend(circle(&graph).map(|path| {

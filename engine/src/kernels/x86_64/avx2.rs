@@ -16,8 +16,9 @@ use std::arch::x86_64::*;
 use super::super::activations::{ActivationRow, Line};
 use super::float::{self, FloatFormat};
 use super::isa::{Isa, LANES};
+use super::job::Job;
 use super::large::{self, LargeFormat};
-use super::multiply::Job;
+use super::loops::Loops;
 use super::small::{self, SmallFormat};
 use super::vector::{self, Element};
 use crate::kernels::scalar::quantize;
@@ -322,7 +323,10 @@ unsafe impl Isa for Avx2 {
             _mm256_storeu_ps(to.as_mut_ptr().add(8), floats.high);
         }
     }
+}
 
+// SAFETY of every block below: as above; the value proves the features that the inner functions are compiled for.
+impl Loops for Avx2 {
     fn run_small<F: SmallFormat<B>, const B: usize, const N: usize>(
         self,
         job: &mut Job<'_, '_, N>,

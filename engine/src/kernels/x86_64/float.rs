@@ -1,6 +1,6 @@
 //! Rows of plain floats (F32, F16, BF16), 16 at a time.
 use super::isa::{Isa, LANES};
-use super::multiply::Job;
+use super::job::Job;
 
 /// How `B` bytes become 16 floats.
 pub(super) trait FloatFormat<const B: usize> {

@@ -16,17 +16,13 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activations::{ActivationRow, Line};
-use super::float::FloatFormat;
-use super::large::LargeFormat;
-use super::multiply::Job;
-use super::small::SmallFormat;
+use super::super::activations::Line;
 
 /// Lanes of [`Isa::Sums`] and [`Isa::Floats`].
 pub(super) const LANES: usize = 16;
 
 /// An instruction set. A value of it proves that the CPU has the set, so its operations are safe to call; they become
-/// single instructions only inside the `run_*` functions, which are compiled for the set.
+/// single instructions only inside the functions of `Loops`, which are compiled for the set.
 ///
 /// # Safety
 /// Whoever implements this must let a value exist only where the CPU has at least AVX2, FMA and F16C.
@@ -159,12 +155,4 @@ pub(super) unsafe trait Isa: Copy {
         // SAFETY: implementors have AVX2.
         unsafe { _mm256_slli_epi16::<SHIFT>(_mm256_cvtepi8_epi16(bytes)) }
     }
-
-    /// The loops, compiled for this set.
-    fn run_small<F: SmallFormat<B>, const B: usize, const N: usize>(self, job: &mut Job<'_, '_, N>);
-    fn run_large<F: LargeFormat<B>, const B: usize, const N: usize>(self, job: &mut Job<'_, '_, N>);
-    fn run_float<F: FloatFormat<B>, const B: usize, const N: usize>(self, job: &mut Job<'_, '_, N>);
-    fn run_quantize(self, source: &[f32], row: ActivationRow<'_>);
-    fn run_dot<T: super::vector::Element>(self, a: &[T], b: &[f32]) -> f32;
-    fn run_axpy<T: super::vector::Element>(self, factor: f32, x: &[T], y: &mut [f32]);
 }

@@ -5,7 +5,7 @@ use std::arch::x86_64::{__m128i, __m256i};
 
 use super::super::activations::{LARGE_LINES, Line};
 use super::isa::Isa;
-use super::multiply::Job;
+use super::job::Job;
 use super::small::at;
 
 /// Scales and minima of a block.

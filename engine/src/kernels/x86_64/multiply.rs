@@ -6,8 +6,9 @@ use super::super::set::{KernelSet, WeightRows};
 use super::avx2::Avx2;
 use super::avx512::Avx512;
 use super::float::{Bf16, F16, F32};
-use super::isa::Isa;
+use super::job::Job;
 use super::large::{Q2K, Q3K, Q4K, Q5K, Q6K};
+use super::loops::Loops;
 use super::small::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1};
 use crate::kernels::scalar::Scalar;
 use crate::quant::BlockFormat;
@@ -15,28 +16,7 @@ use crate::quant::BlockFormat;
 /// Columns of the widest tile: each weight block is unpacked once for so many activation columns.
 const WIDE: usize = 8;
 
-/// Weight rows against `N` activation rows, and where the results go.
-pub(super) struct Job<'a, 'o, const N: usize> {
-    pub(super) weights: WeightRows<'a>,
-    pub(super) activations: &'a Activations,
-    /// First activation row.
-    pub(super) first: usize,
-    pub(super) outputs: &'a mut [&'o mut [f32]; N],
-}
-
-impl<const N: usize> Job<'_, '_, N> {
-    /// Writes the results of weight row `r`.
-    #[inline(always)]
-    pub(super) fn write(&mut self, r: usize, results: [f32; N]) {
-        for (output, result) in self.outputs.iter_mut().zip(results) {
-            if let Some(output) = output.get_mut(r) {
-                *output = result;
-            }
-        }
-    }
-}
-
-fn multiply<I: Isa>(
+fn multiply<I: Loops>(
     isa: I,
     weights: WeightRows<'_>,
     activations: &Activations,
@@ -65,7 +45,7 @@ fn multiply<I: Isa>(
     }
 }
 
-fn dispatch<I: Isa, const N: usize>(isa: I, job: &mut Job<'_, '_, N>) {
+fn dispatch<I: Loops, const N: usize>(isa: I, job: &mut Job<'_, '_, N>) {
     match job.weights.format() {
         BlockFormat::F32 => isa.run_float::<F32, 64, N>(job),
         BlockFormat::F16 => isa.run_float::<F16, 32, N>(job),

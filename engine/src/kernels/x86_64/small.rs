@@ -5,7 +5,7 @@ use std::arch::x86_64::__m128;
 
 use super::super::activations::Line;
 use super::isa::Isa;
-use super::multiply::Job;
+use super::job::Job;
 
 /// How a block of `B` bytes becomes codes. Every format starts with its scale, and with its minimum if it has one.
 pub(super) trait SmallFormat<const B: usize> {
