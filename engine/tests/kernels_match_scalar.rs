@@ -144,7 +144,7 @@ fn input(inputs: Inputs, len: usize, random: &mut Random) -> Vec<f32> {
 }
 
 fn multiply(
-    kernels: &Kernels,
+    kernels: Kernels,
     weights: WeightRows<'_>,
     activations: &Activations,
     rows: usize,
@@ -167,7 +167,7 @@ fn magnitude(format: BlockFormat, row: &[u8], input: &[f32]) -> f64 {
 }
 
 fn compare(
-    kernels: &Kernels,
+    kernels: Kernels,
     format: BlockFormat,
     blocks: Blocks,
     inputs: Inputs,
@@ -179,7 +179,7 @@ fn compare(
     let weights = WeightRows::new(format, cols, &bytes).unwrap();
     let scalar = Kernels::select(KernelChoice::Scalar).unwrap();
     let expected = multiply(
-        &scalar,
+        scalar,
         weights,
         &scalar.activations(ActivationFormat::for_weights(format), &input, cols),
         rows,
@@ -214,10 +214,10 @@ fn every_kernel_agrees_with_the_reference() {
             let odd_tail = if unit == 1 { 77 } else { unit * 3 };
             for blocks in BLOCKS {
                 for inputs in INPUTS {
-                    compare(&kernels, format, blocks, inputs, (3, odd_tail, 1));
+                    compare(kernels, format, blocks, inputs, (3, odd_tail, 1));
                 }
-                compare(&kernels, format, blocks, Inputs::Random, (5, unit, 3));
-                compare(&kernels, format, blocks, Inputs::Random, (7, unit.max(32) * 2, 15));
+                compare(kernels, format, blocks, Inputs::Random, (5, unit, 3));
+                compare(kernels, format, blocks, Inputs::Random, (7, unit.max(32) * 2, 15));
             }
         }
     }
@@ -236,7 +236,7 @@ fn scalar_kernels_are_the_dot_product_of_dequantized_weights_and_activations() {
             .collect();
         let rows = WeightRows::new(format, cols, &bytes).unwrap();
         let found = multiply(
-            &scalar,
+            scalar,
             rows,
             &scalar.activations(ActivationFormat::for_weights(format), &input, cols),
             2,
@@ -269,7 +269,7 @@ fn not_a_number_in_the_input_reaches_the_output() {
             let rows = WeightRows::new(format, cols, &bytes).unwrap();
             let activations =
                 kernels.activations(ActivationFormat::for_weights(format), &input, cols);
-            let found = multiply(&kernels, rows, &activations, 2);
+            let found = multiply(kernels, rows, &activations, 2);
             assert!(
                 found.iter().all(|value| value.is_nan()),
                 "{} {}: {found:?}",
@@ -336,7 +336,7 @@ fn vector_operations_agree_with_the_reference() {
                     (a - b).abs() <= 1e-5 * (1.0 + len as f32),
                     "{} {len}: {a} {b}",
                     kernels.name()
-                )
+                );
             };
             close(kernels.dot(&a, &b), scalar.dot(&a, &b));
             close(kernels.dot_f16(&halves, &b), scalar.dot_f16(&halves, &b));
@@ -374,7 +374,7 @@ fn activations_of_another_format_or_length_change_nothing() {
         kernels.activations(ActivationFormat::Q8_0, &[1.0; 64], 64),
         kernels.activations(ActivationFormat::Q8_1, &[1.0; 96], 96),
     ] {
-        assert!(multiply(&kernels, rows, &activations, 1)[0].is_nan());
+        assert!(multiply(kernels, rows, &activations, 1)[0].is_nan());
     }
     assert!(WeightRows::new(BlockFormat::Q4_1, 33, &bytes).is_none());
     assert!(WeightRows::new(BlockFormat::Q4_1, 32, &bytes[..39]).is_none());
