@@ -27,14 +27,14 @@ fn main() -> anyhow::Result<()> {
     for kernels in Kernels::available() {
         for format in BlockFormat::ALL {
             if !matches!(format, BlockFormat::Q8_1 | BlockFormat::Q8_K) {
-                pool.install(|| bench(&kernels, format))?;
+                pool.install(|| bench(kernels, format))?;
             }
         }
     }
     Ok(())
 }
 
-fn bench(kernels: &Kernels, format: BlockFormat) -> anyhow::Result<()> {
+fn bench(kernels: Kernels, format: BlockFormat) -> anyhow::Result<()> {
     let bytes = format.row_bytes(COLS).unwrap_or(0) * ROWS;
     let data: Vec<Vec<u8>> = (0..MATRICES).map(|seed| noise(bytes, seed as u32)).collect();
     let matrices: Vec<Matrix<'_>> = data
@@ -53,13 +53,13 @@ fn bench(kernels: &Kernels, format: BlockFormat) -> anyhow::Result<()> {
 }
 
 /// Seconds of the slowest, the median and the fastest pass over all matrices.
-fn measure(kernels: &Kernels, matrices: &[Matrix<'_>], n: usize, runs: usize) -> [f64; 3] {
+fn measure(kernels: Kernels, matrices: &[Matrix<'_>], n: usize, runs: usize) -> [f64; 3] {
     let input: Vec<f32> = (0..n * COLS).map(|i| (i as f32 * 0.37).sin()).collect();
     let mut output = vec![0.0; n * ROWS];
     let mut pass = || {
         let start = Instant::now();
         for matrix in matrices {
-            matmul(kernels, matrix, &input, &mut output);
+            matmul(&kernels, matrix, &input, &mut output);
             std::hint::black_box(&output);
         }
         start.elapsed().as_secs_f64()
