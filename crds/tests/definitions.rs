@@ -84,7 +84,9 @@ fn every_rule_says_what_to_do() {
     }
     let definitions = definitions();
     let mut out = Vec::new();
-    definitions.iter().for_each(|(_, json)| rules(json, &mut out));
+    for (_, json) in &definitions {
+        rules(json, &mut out);
+    }
     assert!(out.len() >= 25, "only {} rules", out.len());
     for rule in out {
         assert!(rule["message"].as_str().is_some_and(|message| message.len() > 20), "{rule}");

@@ -104,28 +104,27 @@ async fn serve(
     });
     let answer =
         if script.answers.len() > 1 { script.answers.remove(0) } else { script.answers[0].clone() };
-    respond(&script, answer, text("range"), text("if-range"))
+    respond(&script, answer, text("range").as_deref(), text("if-range").as_deref())
 }
 
 fn respond(
     script: &Script,
     answer: Answer,
-    range: Option<String>,
-    if_range: Option<String>,
+    range: Option<&str>,
+    if_range: Option<&str>,
 ) -> Response<Body> {
     let plain = |status: u16| Response::builder().status(status);
-    let file = script.file.clone();
+    let file = &script.file;
     let start = range
-        .as_deref()
         .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
-        .filter(|_| if_range.is_none() || if_range.as_deref() == script.etag)
+        .filter(|_| if_range.is_none() || if_range == script.etag)
         .unwrap_or(0);
     match answer {
         Answer::Good => ranged(file, script.etag, start, usize::MAX),
         Answer::CutAfter(bytes) => ranged(file, script.etag, start, bytes),
         Answer::IgnoreRange => ranged(file, script.etag, 0, usize::MAX),
-        Answer::Changed => ranged(flipped(file), Some("\"v2\""), start, usize::MAX),
-        Answer::Corrupt => ranged(flipped(file), script.etag, start, usize::MAX),
+        Answer::Changed => ranged(&flipped(file), Some("\"v2\""), start, usize::MAX),
+        Answer::Corrupt => ranged(&flipped(file), script.etag, start, usize::MAX),
         Answer::LieAboutLength(off) => plain(200)
             .header("content-length", (file.len() as i64 + off).to_string())
             .body(one_chunk(file, true))
@@ -142,7 +141,7 @@ fn respond(
 }
 
 /// The bytes from `start`; the connection breaks after `limit` of them if that is fewer.
-fn ranged(file: Vec<u8>, etag: Option<&'static str>, start: usize, limit: usize) -> Response<Body> {
+fn ranged(file: &[u8], etag: Option<&'static str>, start: usize, limit: usize) -> Response<Body> {
     let total = file.len();
     let mut response = Response::builder().header("accept-ranges", "bytes");
     if let Some(etag) = etag {
@@ -163,11 +162,11 @@ fn ranged(file: Vec<u8>, etag: Option<&'static str>, start: usize, limit: usize)
             .header("content-range", format!("bytes {start}-{}/{total}", total - 1));
     }
     let sent = &body[..limit.min(body.len())];
-    response.body(one_chunk(sent.to_vec(), sent.len() == body.len())).unwrap()
+    response.body(one_chunk(sent, sent.len() == body.len())).unwrap()
 }
 
 /// A body that ends well, or breaks the connection once its bytes are out.
-fn one_chunk(bytes: Vec<u8>, ends_well: bool) -> Body {
+fn one_chunk(bytes: &[u8], ends_well: bool) -> Body {
     const STEP: usize = 16 * 1024;
     let mut chunks: Vec<io::Result<Vec<u8>>> =
         bytes.chunks(STEP).map(|chunk| Ok(chunk.to_vec())).collect();
@@ -181,7 +180,8 @@ fn one_chunk(bytes: Vec<u8>, ends_well: bool) -> Body {
     }))
 }
 
-fn flipped(mut file: Vec<u8>) -> Vec<u8> {
+fn flipped(file: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
     for byte in file.iter_mut().skip(8) {
         *byte ^= 0x55;
     }
