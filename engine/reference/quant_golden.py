@@ -2,7 +2,7 @@
 
     pip install gguf==0.19.0 numpy
     cargo build --example quantize-row -p realm-engine
-    python engine/reference/quant_golden.py target/debug/examples/quantize-row
+    python engine/reference/quant_golden.py target/debug/examples/quantize-row [--check]
 
 Three lists of cases, all bytes in hex, floats as little-endian f32:
 - dequantize: bytes of random and extreme blocks -> gguf's weights
@@ -15,6 +15,7 @@ import json
 import struct
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import gguf
@@ -118,7 +119,13 @@ def main():
     golden = {"dequantize": list(dequantize_cases()) + list(activation_cases()), "quantize": list(quantize_cases()),
               "k_quantize": list(k_quantize_cases(sys.argv[1]))}
     path = Path(__file__).parent.parent / "tests" / "golden" / "quant.json"
-    path.write_text(json.dumps(golden, indent=0) + "\n")
+    text = json.dumps(golden, indent=0) + "\n"
+    if "--check" in sys.argv[2:]:
+        if path.read_text() != text:
+            sys.exit(f"{path} differs from what gguf {version('gguf')} gives; run this script without --check and look at the change")
+        print({name: len(cases) for name, cases in golden.items()}, "cases agree with gguf", version("gguf"))
+        return
+    path.write_text(text)
     print({name: len(cases) for name, cases in golden.items()}, path.stat().st_size, "bytes")
 
 

@@ -1,5 +1,5 @@
-//! Reference data from independent implementations: a virtual environment with pinned packages, and the scripts that
-//! make the golden files again and compare them with what is committed.
+//! Reference data from independent implementations: a virtual environment with pinned packages, and the script that
+//! computes the golden blocks again and compares them with what is committed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,19 @@ use crate::{paths, program};
 
 /// Pinned packages of the reference tools that install as wheels everywhere.
 const REQUIREMENTS: &str = "engine/reference/requirements.txt";
-/// Scripts that take `--check` and fail when a committed golden file differs from what they would write.
-const CHECKED_SCRIPTS: [&str; 1] = ["engine/reference/quant_golden.py"];
+/// Compares the golden blocks with what the `gguf` package gives now.
+const SCRIPT: &str = "engine/reference/quant_golden.py";
+/// The program whose bytes the script hands to `gguf`.
+const QUANTIZER: &str = "quantize-row";
 
-/// Makes the golden files that need no compiler anew and compares.
+/// Computes the golden blocks anew and compares.
 pub(crate) fn check(root: &Path) -> Result<()> {
+    let build = ["build", "--package", "realm-engine", "--example", QUANTIZER];
+    program::run(program::cargo(root).args(build))?;
+    let quantizer = paths::target(root).join("debug/examples").join(QUANTIZER);
     let python = environment(root)?;
-    for script in CHECKED_SCRIPTS {
-        program::run(program::command(&python, root).arg(script).arg("--check"))
-            .with_context(|| format!("compare golden files with {script}"))?;
-    }
-    Ok(())
+    program::run(program::command(&python, root).arg(SCRIPT).arg(quantizer).arg("--check"))
+        .context("compare the golden blocks with the gguf package")
 }
 
 /// The Python of a virtual environment that holds the pinned packages.
