@@ -27,7 +27,7 @@ use realm_crds::{RealmModel, RealmTenant, names};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::{capabilities::service_monitor_resource, context::Programmed, metrics::Metrics};
+use crate::{capabilities::service_monitor_resource, metrics::Metrics, programmed::Programmed};
 
 /// Changes that may wait for the controllers; beyond it the watches wait.
 const CHANGES_MAX: usize = 1024;

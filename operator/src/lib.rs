@@ -20,6 +20,7 @@ pub mod health;
 pub mod leader;
 pub mod metrics;
 pub mod model;
+pub mod programmed;
 pub mod publish;
 pub mod resources;
 pub mod settings;

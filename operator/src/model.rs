@@ -19,8 +19,9 @@ use self::{
 };
 use crate::{
     apply::{self, ApplyError},
-    context::{Context, Key, ProgrammedModel},
+    context::Context,
     health::PodReport,
+    programmed::{Key, ProgrammedModel},
     publish::{self, PublishError},
 };
 

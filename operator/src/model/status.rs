@@ -1,6 +1,7 @@
 //! Fifth step: from what was applied and what the pods report to the status. Pure; nothing here is intention.
 
 mod conditions;
+mod observed;
 mod pods;
 
 use jiff::Timestamp;
@@ -12,30 +13,12 @@ use realm_crds::{
     realm_model::{Artifact, ManagedObject, ManagedState, Switch},
 };
 
+pub use self::observed::Observed;
 use self::pods::PodFacts;
 use crate::{
-    capabilities::Capabilities,
-    health::PodReport,
     model::validate::{ValidateError, ValidatedModel},
-    resources::{Applied, Resources, claim, dashboard, pod_selector},
+    resources::{claim, dashboard, pod_selector},
 };
-
-/// Everything that a status is computed from.
-#[derive(Debug)]
-pub struct Observed<'a> {
-    /// The resource.
-    pub model: &'a ValidatedModel,
-    /// Its children, as the API server returned them.
-    pub applied: &'a Resources<Applied>,
-    /// Its pods, and what they said.
-    pub reports: &'a [PodReport],
-    /// Optional kinds that the cluster knows.
-    pub capabilities: Capabilities,
-    /// The status so far.
-    pub old: &'a RealmModelStatus,
-    /// The present.
-    pub now: Timestamp,
-}
 
 /// What is there to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

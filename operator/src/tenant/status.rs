@@ -12,7 +12,7 @@ use realm_crds::{
     validation::InvalidManifest,
 };
 
-use crate::context::ProgrammedModel;
+use crate::programmed::ProgrammedModel;
 
 /// Digits of a key's hash that are shown.
 const HASH_PREFIX_DIGITS: usize = 8;

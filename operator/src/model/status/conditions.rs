@@ -8,7 +8,7 @@ use realm_crds::{
     resolve::KeyProblem,
 };
 
-use super::{Observed, pods::PodFacts};
+use super::{observed::Observed, pods::PodFacts};
 use crate::model::validate::ValidatedModel;
 
 /// All verdicts, in the order in which people read them.
