@@ -5,58 +5,32 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::{program, shell};
+use crate::{paths, program, shell};
 
-/// A committed file and the cargo arguments that print it.
+/// A committed file, and the program below cargo's debug folder that prints it.
 struct Generated {
     path: &'static str,
-    cargo: &'static [&'static str],
+    program: &'static str,
+    argument: &'static str,
 }
 
 const GENERATED: [Generated; 3] = [
     Generated {
         path: "crds/realmmodels.yaml",
-        cargo: &[
-            "run",
-            "--quiet",
-            "--package",
-            "realm-crds",
-            "--example",
-            "crd-yaml",
-            "--",
-            "realmmodels.yaml",
-        ],
+        program: "examples/crd-yaml",
+        argument: "realmmodels.yaml",
     },
     Generated {
         path: "crds/realmtenants.yaml",
-        cargo: &[
-            "run",
-            "--quiet",
-            "--package",
-            "realm-crds",
-            "--example",
-            "crd-yaml",
-            "--",
-            "realmtenants.yaml",
-        ],
+        program: "examples/crd-yaml",
+        argument: "realmtenants.yaml",
     },
-    Generated {
-        path: "docs/cli.md",
-        cargo: &[
-            "run",
-            "--quiet",
-            "--package",
-            "realm-engine-server",
-            "--bin",
-            "realm",
-            "--",
-            "help-markdown",
-        ],
-    },
+    Generated { path: "docs/cli.md", program: "realm", argument: "help-markdown" },
 ];
 
 /// Writes every generated file.
 pub fn run(root: &Path) -> Result<()> {
+    build(root)?;
     for file in &GENERATED {
         fs::write(root.join(file.path), generate(root, file)?)
             .with_context(|| format!("write {}", file.path))?;
@@ -67,6 +41,7 @@ pub fn run(root: &Path) -> Result<()> {
 
 /// A finding for each committed file that differs from what its command prints now.
 pub fn stale(root: &Path) -> Result<Vec<String>> {
+    build(root)?;
     let mut findings = Vec::new();
     for file in &GENERATED {
         let committed = fs::read_to_string(root.join(file.path)).unwrap_or_default();
@@ -77,7 +52,14 @@ pub fn stale(root: &Path) -> Result<Vec<String>> {
     Ok(findings)
 }
 
+/// The programs, built with the features that `cargo test --workspace` gives them, so that nothing is compiled twice.
+fn build(root: &Path) -> Result<()> {
+    let programs = ["--example", "crd-yaml", "--bin", "realm"];
+    program::run(program::cargo(root).args(program::BUILD_AS_TESTS).args(programs))
+}
+
 fn generate(root: &Path, file: &Generated) -> Result<String> {
-    shell::output(program::cargo(root).args(file.cargo))
+    let program = paths::target(root).join("debug").join(file.program);
+    shell::output(program::command(&program, root).arg(file.argument))
         .with_context(|| format!("generate {}", file.path))
 }

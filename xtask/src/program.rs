@@ -6,6 +6,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// Arguments of a build that shares its dependencies with `cargo test --workspace --exclude realm-tests`.
+pub(crate) const BUILD_AS_TESTS: [&str; 5] =
+    ["build", "--quiet", "--workspace", "--exclude", "realm-tests"];
+
 /// `cargo` of the toolchain that runs xtask, in `folder`.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

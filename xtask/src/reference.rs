@@ -16,8 +16,8 @@ const QUANTIZER: &str = "quantize-row";
 
 /// Computes the golden blocks anew and compares.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let build = ["build", "--package", "realm-engine", "--example", QUANTIZER];
-    program::run(program::cargo(root).args(build))?;
+    let example = ["--example", QUANTIZER];
+    program::run(program::cargo(root).args(program::BUILD_AS_TESTS).args(example))?;
     let quantizer = paths::target(root).join("debug/examples").join(QUANTIZER);
     let python = environment(root)?;
     program::run(program::command(&python, root).arg(SCRIPT).arg(quantizer).arg("--check"))
