@@ -2,7 +2,7 @@
 
 use std::{
     process,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Result, ensure};
@@ -15,7 +15,8 @@ use crate::{
 
 /// Log lines of each container that a failure prints.
 const LOG_LINES: &str = "--tail=30";
-const DELETE_LIMIT: &str = "--timeout=120s";
+/// A model that answers nobody ends within this time.
+const REMOVE_LIMIT: Duration = Duration::from_secs(90);
 
 /// A test's own namespace.
 #[derive(Debug)]
@@ -45,8 +46,19 @@ impl<'cluster> Namespace<'cluster> {
             eprintln!("the test failed: {error:#}");
             namespace.print_state();
         }
-        let removed = cluster.kubectl(&["delete", "namespace", &namespace.name, DELETE_LIMIT]);
-        outcome.and(removed.map(drop))
+        outcome.and(namespace.remove())
+    }
+
+    /// Ends what runs, then the namespace. Not in one step: the namespace controller looks again only after half of
+    /// the longest grace period of its pods, which is minutes for a model.
+    fn remove(&self) -> Result<()> {
+        self.kubectl(&["delete", "realmmodels,realmtenants", "--all"])?;
+        self.kubectl(&["delete", "pods", "--all", "--wait=false"])?;
+        await_condition("the end of the test's pods", REMOVE_LIMIT, || {
+            let left = self.list(&["pods"])?.len();
+            Ok(Seen::when(left == 0, format!("{left} pods")))
+        })?;
+        self.cluster.kubectl(&["delete", "namespace", &self.name, "--wait=false"]).map(drop)
     }
 
     /// Runs kubectl in this namespace.
@@ -86,7 +98,7 @@ impl<'cluster> Namespace<'cluster> {
         kind: &str,
         name: &str,
         what: &str,
-        limit: std::time::Duration,
+        limit: Duration,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
         await_condition(&format!("{kind} {name}: {what}"), limit, || {

@@ -177,7 +177,8 @@ fn kubelet_config() -> Value {
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "nodeStatusUpdateFrequency": "5s",
-        "configMapAndSecretChangeDetectionStrategy": "Watch",
+        // Changed Secrets and ConfigMaps reach pods at their next sync; tests do not wait a minute for it.
+        "syncFrequency": "2s",
         "podLogsDir": layout::state("pod-logs"),
         "volumePluginDir": layout::state("volume-plugins"),
     })
