@@ -11,7 +11,7 @@ use crate::{
     engine_config::{
         ArtifactSource, EngineConfig, EngineSettings, KeyEntry, TenantEntry, TenantTable,
     },
-    realm_model::{RealmModel, SecretKey, Source},
+    realm_model::{RealmModel, SecretKey, Source, source::EXACTLY_ONE_MESSAGE},
     realm_tenant::RealmTenant,
     validation::InvalidManifest,
 };
@@ -29,6 +29,9 @@ pub enum ResolveError {
     /// A manifest breaks a rule of its kind.
     #[error(transparent)]
     Invalid(#[from] InvalidManifest),
+    /// The source is none or several. Validation says so first; this keeps a rule lost there from becoming a wrong source.
+    #[error("spec.source: {EXACTLY_ONE_MESSAGE}")]
+    Source,
     /// A duration does not parse.
     #[error("spec.rollout.drainTimeout: {0}")]
     Drain(#[from] BadDuration),
@@ -112,7 +115,7 @@ pub fn resolve(
 pub fn engine_config(model: &RealmModel) -> Result<EngineConfig, ResolveError> {
     model.validate()?;
     let spec = &model.spec;
-    let source = artifact_source(&spec.source).ok_or_else(|| exactly_one(model))?;
+    let source = artifact_source(&spec.source).ok_or(ResolveError::Source)?;
     let digest = match &source {
         ArtifactSource::HuggingFace(hub) => hub.sha256.clone(),
         ArtifactSource::Http(http) => Some(http.sha256.clone()),
@@ -135,16 +138,6 @@ pub fn engine_config(model: &RealmModel) -> Result<EngineConfig, ResolveError> {
         anonymous: spec.access.anonymous,
         drain_timeout_seconds: spec.rollout.drain_timeout.seconds()?,
     })
-}
-
-/// Unreachable after `validate`, kept as an error so that a rule lost there cannot become a wrong source here.
-fn exactly_one(model: &RealmModel) -> ResolveError {
-    let mut checks = crate::validation::Checks::default();
-    checks.require(false, "spec.source", "set exactly one of huggingFace, http, pvc and image");
-    match checks.finish("RealmModel", model.metadata.name.as_deref()) {
-        Err(invalid) => ResolveError::Invalid(invalid),
-        Ok(()) => ResolveError::Drain(BadDuration(String::new())),
-    }
 }
 
 fn artifact_source(source: &Source) -> Option<ArtifactSource> {
