@@ -30,7 +30,7 @@ pub enum ResolveError {
     #[error(transparent)]
     Invalid(#[from] InvalidManifest),
     /// The source is none or several. Validation says so first; this keeps a rule lost there from becoming a wrong source.
-    #[error("spec.source: {EXACTLY_ONE_MESSAGE}")]
+    #[error("{EXACTLY_ONE_MESSAGE}")]
     Source,
     /// A duration does not parse.
     #[error("spec.rollout.drainTimeout: {0}")]

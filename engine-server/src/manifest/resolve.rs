@@ -140,6 +140,7 @@ fn not_resolved(model: &Located<RealmModel>, error: &ResolveError) -> ManifestEr
             .iter()
             .map(|error| model.place.fault(&error.field, error.message.clone()))
             .collect(),
+        ResolveError::Source => vec![model.place.fault("spec.source", error.to_string())],
         ResolveError::Drain(bad) => {
             vec![model.place.fault("spec.rollout.drainTimeout", bad.to_string())]
         }
