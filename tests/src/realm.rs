@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use realm_crds::{
     condition,
     names::{LABEL_MODEL, MANAGED_BY},
@@ -27,8 +27,11 @@ pub const REACTION_LIMIT: Duration = Duration::from_secs(30);
 
 const ROLLOUT_LIMIT: &str = "--timeout=120s";
 
-/// Installs the CRDs by plain client-side apply and the operator as shipped; tells it where the hub's mirror is.
-/// Safe to run again.
+/// Installs the CRDs by plain client-side apply and the operator as shipped, with the hub's mirror as its only own
+/// setting. Safe to run again.
+///
+/// # Errors
+/// A manifest is refused, the operator does not come up, or it was told another mirror than the one that runs.
 pub fn install(cluster: &Cluster, hub: &str) -> Result<()> {
     let crds = repository().join("crds");
     for name in ["realmmodels.yaml", "realmtenants.yaml"] {
@@ -37,13 +40,14 @@ pub fn install(cluster: &Cluster, hub: &str) -> Result<()> {
     let wait = ["wait", "--for=condition=Established", "--timeout=30s"];
     let kinds = ["crd/realmmodels.realm.querent.io", "crd/realmtenants.realm.querent.io"];
     cluster.kubectl(&[&wait[..], &kinds].concat())?;
-    cluster.kubectl(&["apply", "--kustomize", &text(&repository().join("manifests/base"))])?;
-    let deployment = format!("deployment/{OPERATOR}");
-    let endpoint = format!("HF_ENDPOINT={hub}");
-    cluster.kubectl(&["--namespace", OPERATOR_NAMESPACE, "set", "env", &deployment, &endpoint])?;
-    let rollout =
-        ["--namespace", OPERATOR_NAMESPACE, "rollout", "status", &deployment, ROLLOUT_LIMIT];
-    cluster.kubectl(&rollout).map(drop)
+    let overlay = text(&repository().join("tests/cluster/operator"));
+    cluster.kubectl(&["apply", "--kustomize", &overlay])?;
+    let deployment = cluster.get(OPERATOR_NAMESPACE, "deployment", OPERATOR)?.unwrap_or_default();
+    let told = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    let is_told = told.as_array().is_some_and(|env| env.iter().any(|one| one["value"] == hub));
+    ensure!(is_told, "the mirror is at {hub}, but {overlay} tells the operator {told}");
+    let rollout = ["rollout", "status", "deployment", OPERATOR, ROLLOUT_LIMIT];
+    cluster.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], &rollout[..]].concat()).map(drop)
 }
 
 /// The example that users apply.

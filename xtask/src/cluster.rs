@@ -97,12 +97,13 @@ pub fn build(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Starts the whole cluster with Realm's images and the model's image loaded, and gives the path of its
-/// kubeconfig.
+/// Starts a fresh cluster with Realm's images and the model's image loaded, and gives the path of its
+/// kubeconfig. Fresh, because an operator of an earlier build would go on running in an old one.
 pub fn up_for_tests(root: &Path, model: &Path) -> Result<PathBuf> {
     let progress = Progress::new();
     let mut releases = image::build_release(root, &progress)?;
     releases.push(image::model(root, model, MODEL_IMAGE)?);
+    down(root)?;
     up(root, FULL_LEVEL, &progress)?;
     for release in releases {
         images::load(&release.archive, &progress)?;
