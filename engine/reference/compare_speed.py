@@ -5,7 +5,7 @@
     target/reference/bin/python engine/reference/compare_speed.py MODEL.gguf target/release/examples/speed --threads 2
 
 The virtual environment is that of golden_logits.py. The two run one after the other, ROUNDS times, so that a change of
-the machine's mood meets both; each round gives a ratio, and the median is what counts. Use a quiet machine.
+the machine's mood meets both; each round gives a ratio; minimum, median and maximum are printed. Use a quiet machine.
 """
 
 import argparse
@@ -71,9 +71,9 @@ def main():
         (our_prefill, our_decode), (their_prefill, their_decode) = ours(
             arguments.program, arguments.model, arguments.threads), theirs(model)
         rounds.append({"prefill": [our_prefill, round(their_prefill, 1)], "decode": [our_decode, round(their_decode, 1)]})
-    ratio = {kind: round(statistics.median(entry[kind][0] / entry[kind][1] for entry in rounds), 3)
-             for kind in ("prefill", "decode")}
-    print(json.dumps({"threads": arguments.threads, "rounds_realm_llama_cpp": rounds, "median_ratio": ratio}))
+    ratios = {kind: sorted(round(entry[kind][0] / entry[kind][1], 3) for entry in rounds) for kind in ("prefill", "decode")}
+    ratio = {kind: {"min": all[0], "median": statistics.median(all), "max": all[-1]} for kind, all in ratios.items()}
+    print(json.dumps({"threads": arguments.threads, "rounds_realm_llama_cpp": rounds, "ratio": ratio}))
 
 
 if __name__ == "__main__":

@@ -237,3 +237,29 @@ fn zero_replicas_are_settled_and_not_ready() {
     assert_eq!(verdict(&status, condition::READY), ("False".into(), "ScaledToZero".into()));
     assert_eq!((next, status.served_generation), (Next::Settled, None));
 }
+
+/// The pod of an older template that shares the engine's settings (only its environment differs) once hid the newer's.
+#[test]
+fn the_newest_pod_says_what_is_wrong() {
+    let model = model(1);
+    let crashed = |name: &str, created: &str, words: &str| {
+        let waiting = json!({
+            "name": "download",
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "message": words}},
+        });
+        let status = json!({"phase": "Pending", "initContainerStatuses": [waiting]});
+        let mut pod = Pod::clone(&pod(&model, &status));
+        pod.metadata.name = Some(name.to_owned());
+        pod.metadata.creation_timestamp = serde_json::from_value(json!(created)).unwrap();
+        PodReport { pod: Arc::new(pod), health: Err(HealthError::NoAddress) }
+    };
+    let old = crashed("a", "2026-01-01T00:00:00Z", "no such host");
+    let new = crashed("b", "2026-01-01T00:00:09Z", "sha256 differs");
+    for reports in [[old.clone(), new.clone()], [new, old]] {
+        let (status, _) = status(&model, 0, &reports, &RealmModelStatus::default());
+        let row = status.conditions.iter().find(|row| row.type_ == condition::ARTIFACT_READY);
+        let message = &row.unwrap().message;
+        assert!(message.contains("pod b") && message.contains("sha256 differs"), "{message}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Facts about a model's pods: who serves what, and what holds the others up. Pure.
 
+use std::cmp::Reverse;
+
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use realm_crds::names;
@@ -37,7 +39,7 @@ pub(super) struct PodFacts<'a> {
     pub(super) digest: Option<String>,
     /// The answer of a serving pod.
     pub(super) health: Option<&'a Health>,
-    /// What holds the first troubled pod up.
+    /// What holds the newest troubled pod up.
     pub(super) trouble: Option<Trouble>,
     tenants_versions: Vec<&'a str>,
 }
@@ -49,7 +51,7 @@ impl<'a> PodFacts<'a> {
             ..Self::default()
         };
         let mut digests = Vec::new();
-        for report in reports.iter().filter(|report| is_alive(&report.pod)) {
+        for report in newest_first(reports) {
             facts.alive += 1;
             facts.running |= phase(&report.pod) == "Running";
             match serves(model, report) {
@@ -172,6 +174,15 @@ fn shorten(words: &str) -> String {
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
     let skip = line.chars().count().saturating_sub(WORDS_MAX_CHARS);
     line.chars().skip(skip).collect()
+}
+
+/// Pods that are not going away. A pod of an older template is on its way out: what it says must not hide the newer's.
+fn newest_first(reports: &[PodReport]) -> Vec<&PodReport> {
+    let mut alive: Vec<&PodReport> =
+        reports.iter().filter(|report| is_alive(&report.pod)).collect();
+    let created = |report: &PodReport| report.pod.metadata.creation_timestamp.clone();
+    alive.sort_by_cached_key(|report| (Reverse(created(report)), report.pod.name_any()));
+    alive
 }
 
 fn phase(pod: &Pod) -> &str {
