@@ -14,23 +14,11 @@ import statistics
 import subprocess
 import time
 
-import llama_cpp.llama_cpp as library
 from llama_cpp import Llama
+from plain_weights import plain_weights
 
 PREFILL_TOKENS = 512
 DECODE_TOKENS = 64
-
-
-def plain_weights():
-    """As in golden_logits.py: the AMX path of this release crashes on some virtual machines."""
-    defaults = library.llama_model_default_params
-
-    def changed():
-        parameters = defaults()
-        parameters.use_extra_bufts = False
-        return parameters
-
-    library.llama_model_default_params = changed
 
 
 def rate(model, tokens, piece):

@@ -34,10 +34,10 @@ import pathlib
 import sys
 import tempfile
 
-import llama_cpp.llama_cpp as library
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, dequantize
 from llama_cpp import GGML_TYPE_F16, GGML_TYPE_F32, Llama, __version__
+from plain_weights import plain_weights
 
 GENERATED = 200
 TOP = 40
@@ -155,18 +155,6 @@ def divergence(reference, other):
     """KL divergence in nats, over the whole vocabulary."""
     reference, other = log_probabilities(reference), log_probabilities(other)
     return float((np.exp(reference) * (reference - other)).sum())
-
-
-def plain_weights():
-    """Makes `Llama` open models without repacked weights; its constructor has no argument for it."""
-    defaults = library.llama_model_default_params
-
-    def changed():
-        parameters = defaults()
-        parameters.use_extra_bufts = False
-        return parameters
-
-    library.llama_model_default_params = changed
 
 
 def main():
