@@ -2,11 +2,12 @@
 //!
 //! Decode rows give GB/s of weights read (one activation row), prefill rows GOPS (2 operations per weight and
 //! activation row). Each figure is the minimum, median and maximum of several runs. Random bits stand for weights.
-use std::time::Instant;
+use std::{num::NonZeroUsize, time::Instant};
 
 use realm_engine::kernels::Kernels;
 use realm_engine::ops::matmul::matmul;
 use realm_engine::quant::BlockFormat;
+use realm_engine::team::Team;
 use realm_engine::weights::Matrix;
 
 const RUNS: usize = 9;
@@ -17,9 +18,9 @@ const MATRICES: usize = 8;
 const PREFILL: usize = 64;
 
 fn main() -> anyhow::Result<()> {
-    let threads = std::env::args().nth(1).map_or(Ok(0), |text| text.parse())?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    println!("{} threads, {MATRICES} matrices of {ROWS} x {COLS}", pool.current_num_threads());
+    let threads = std::env::args().nth(1).map_or(Ok(NonZeroUsize::MIN), |text| text.parse())?;
+    let team = Team::new(threads)?;
+    println!("{} threads, {MATRICES} matrices of {ROWS} x {COLS}", team.threads());
     println!(
         "{:7} {:6} {:>28} {:>28}",
         "kernels", "format", "decode GB/s min/med/max", "prefill GOPS min/med/max"
@@ -27,14 +28,14 @@ fn main() -> anyhow::Result<()> {
     for kernels in Kernels::available() {
         for format in BlockFormat::ALL {
             if !matches!(format, BlockFormat::Q8_1 | BlockFormat::Q8_K) {
-                pool.install(|| bench(kernels, format))?;
+                bench(kernels, &team, format)?;
             }
         }
     }
     Ok(())
 }
 
-fn bench(kernels: Kernels, format: BlockFormat) -> anyhow::Result<()> {
+fn bench(kernels: Kernels, team: &Team, format: BlockFormat) -> anyhow::Result<()> {
     let bytes = format.row_bytes(COLS).unwrap_or(0) * ROWS;
     let data: Vec<Vec<u8>> = (0..MATRICES).map(|seed| noise(bytes, seed as u32)).collect();
     let matrices: Vec<Matrix<'_>> = data
@@ -42,24 +43,30 @@ fn bench(kernels: Kernels, format: BlockFormat) -> anyhow::Result<()> {
         .map(|bytes| Matrix::new(format, ROWS, COLS, bytes))
         .collect::<Result<_, _>>()?;
     let runs = if kernels.name() == "scalar" { 1 } else { RUNS };
-    let decode = measure(kernels, &matrices, 1, runs)
+    let decode = measure(kernels, team, &matrices, 1, runs)
         .map(|seconds| (bytes * MATRICES) as f64 / seconds / 1e9);
     let prefill = if kernels.name() == "scalar" { 4 } else { PREFILL };
     let operations = 2 * ROWS * COLS * MATRICES * prefill;
-    let gops =
-        measure(kernels, &matrices, prefill, runs).map(|seconds| operations as f64 / seconds / 1e9);
+    let gops = measure(kernels, team, &matrices, prefill, runs)
+        .map(|seconds| operations as f64 / seconds / 1e9);
     println!("{:7} {:6} {:>28} {:>28}", kernels.name(), format.name(), show(decode), show(gops));
     Ok(())
 }
 
 /// Seconds of the slowest, the median and the fastest pass over all matrices.
-fn measure(kernels: Kernels, matrices: &[Matrix<'_>], n: usize, runs: usize) -> [f64; 3] {
+fn measure(
+    kernels: Kernels,
+    team: &Team,
+    matrices: &[Matrix<'_>],
+    n: usize,
+    runs: usize,
+) -> [f64; 3] {
     let input: Vec<f32> = (0..n * COLS).map(|i| (i as f32 * 0.37).sin()).collect();
     let mut output = vec![0.0; n * ROWS];
     let mut pass = || {
         let start = Instant::now();
         for matrix in matrices {
-            matmul(&kernels, matrix, &input, &mut output);
+            matmul(&kernels, team, matrix, &input, &mut output);
             std::hint::black_box(&output);
         }
         start.elapsed().as_secs_f64()

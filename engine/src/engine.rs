@@ -10,8 +10,6 @@ mod step;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
 pub use self::{
     error::{EngineError, LoadError},
     model::{Model, ModelInfo, ModelOptions},
@@ -26,6 +24,7 @@ pub use crate::{
 use crate::{
     kv_cache::{KvCache, KvShape},
     model::{Scratch, Step},
+    team::Team,
 };
 
 /// Most threads and sequences that an engine takes.
@@ -57,7 +56,7 @@ impl EngineOptions {
 pub struct Engine {
     model: Arc<Model>,
     cache: KvCache,
-    pool: ThreadPool,
+    team: Team,
     step: Step,
     scratch: Scratch,
     logits: Vec<f32>,
@@ -86,15 +85,11 @@ impl Engine {
             sequences: options.sequences,
             kv_type: options.kv_type,
         });
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("realm-engine-{index}"));
-        let pool = pool
-            .build()
+        let team = Team::new(options.threads)
             .map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
         Ok(Engine {
             cache: cache.map_err(EngineError::Cache)?,
-            pool,
+            team,
             step: Step::default(),
             scratch: Scratch::default(),
             logits: Vec::new(),
@@ -137,16 +132,15 @@ impl Engine {
     /// One step over several sequences: prefill pieces and decode tokens mixed. Rows of logits come back in item order
     /// for items that want them. On an error no sequence has changed.
     pub fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
-        let Self { model, cache, pool, step, scratch, logits, spans } = self;
+        let Self { model, cache, team, step, scratch, logits, spans } = self;
         let transformer = model.transformer();
         step::plan(batch, transformer.vocab_size(), cache, step, spans)?;
         if batch.is_empty() {
             logits.clear();
         } else {
-            pool.install(|| {
-                transformer.forward(model.products(), model.weights(), cache, step, scratch, logits)
-            })
-            .map_err(EngineError::Weight)?;
+            transformer
+                .forward(model.products(team), model.weights(), cache, step, scratch, logits)
+                .map_err(EngineError::Weight)?;
         }
         for item in batch {
             cache.advance(item.sequence, item.tokens.len());

@@ -15,14 +15,14 @@ use std::fmt;
 pub use activations::{ActivationFormat, Activations};
 pub use set::WeightRows;
 
+use crate::team::Team;
 use half::f16;
-use rayon::prelude::*;
 use scalar::Scalar;
 use set::KernelSet;
 #[cfg(target_arch = "x86_64")]
 use x86_64::{Avx2, Avx512};
 
-/// From so many values on, activations are prepared by all threads of the current rayon pool.
+/// From so many values on, activations are prepared by the whole team.
 const PARALLEL_VALUES: usize = 1 << 15;
 
 /// Which instruction set to use.
@@ -101,18 +101,24 @@ impl Kernels {
 
     /// Prepares rows of activations for weights of some format; once per matrix product, not once per weight row.
     /// `input` holds whole rows of `cols` values. Anything after the last whole row is left out.
-    pub fn activations(&self, format: ActivationFormat, input: &[f32], cols: usize) -> Activations {
+    pub fn activations(
+        &self,
+        team: &Team,
+        format: ActivationFormat,
+        input: &[f32],
+        cols: usize,
+    ) -> Activations {
         let mut activations =
             Activations::zeroed(format, input.len().checked_div(cols).unwrap_or(0), cols);
         let rows = input.chunks_exact(cols.max(1)).zip(activations.rows_mut());
         if input.len() < PARALLEL_VALUES {
             rows.for_each(|(source, row)| self.set().quantize(source, row));
         } else {
-            let rows: Vec<_> = rows.collect();
+            let mut rows: Vec<_> = rows.collect();
             let at_once = PARALLEL_VALUES.div_ceil(4 * cols.max(1));
-            rows.into_par_iter()
-                .with_min_len(at_once)
-                .for_each(|(source, row)| self.set().quantize(source, row));
+            team.each_part(&mut rows, at_once, |_, rows, _| {
+                rows.iter_mut().for_each(|(source, row)| self.set().quantize(source, row.again()));
+            });
         }
         activations
     }

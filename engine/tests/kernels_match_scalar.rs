@@ -14,6 +14,7 @@ use realm_engine::kernels::{
 };
 use realm_engine::ops::matmul::matmul;
 use realm_engine::quant::{BlockFormat, dequantize_row};
+use realm_engine::team::Team;
 use realm_engine::weights::Matrix;
 
 /// Largest difference from the reference, as a share of the sum of the magnitudes of all terms.
@@ -181,13 +182,13 @@ fn compare(
     let expected = multiply(
         scalar,
         weights,
-        &scalar.activations(ActivationFormat::for_weights(format), &input, cols),
+        &scalar.activations(&Team::solo(), ActivationFormat::for_weights(format), &input, cols),
         rows,
     );
     let found = multiply(
         kernels,
         weights,
-        &kernels.activations(ActivationFormat::for_weights(format), &input, cols),
+        &kernels.activations(&Team::solo(), ActivationFormat::for_weights(format), &input, cols),
         rows,
     );
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
@@ -238,7 +239,7 @@ fn scalar_kernels_are_the_dot_product_of_dequantized_weights_and_activations() {
         let found = multiply(
             scalar,
             rows,
-            &scalar.activations(ActivationFormat::for_weights(format), &input, cols),
+            &scalar.activations(&Team::solo(), ActivationFormat::for_weights(format), &input, cols),
             2,
         );
         for (bytes, found) in rows.rows().zip(found) {
@@ -267,8 +268,12 @@ fn not_a_number_in_the_input_reaches_the_output() {
             let mut input = input(Inputs::Random, cols, &mut random);
             input[40] = f32::NAN;
             let rows = WeightRows::new(format, cols, &bytes).unwrap();
-            let activations =
-                kernels.activations(ActivationFormat::for_weights(format), &input, cols);
+            let activations = kernels.activations(
+                &Team::solo(),
+                ActivationFormat::for_weights(format),
+                &input,
+                cols,
+            );
             let found = multiply(kernels, rows, &activations, 2);
             assert!(
                 found.iter().all(|value| value.is_nan()),
@@ -289,9 +294,9 @@ fn matmul_gives_the_same_on_any_number_of_threads() {
     let input = input(Inputs::Random, n * cols, &mut random);
     let matrix = Matrix::new(BlockFormat::Q4_1, rows, cols, &bytes).unwrap();
     let run = |kernels: &Kernels, threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let team = Team::new(threads.try_into().unwrap()).unwrap();
         let mut output = vec![f32::NAN; n * rows];
-        pool.install(|| matmul(kernels, &matrix, &input, &mut output));
+        matmul(kernels, &team, &matrix, &input, &mut output);
         output
     };
     for kernels in Kernels::available() {
@@ -311,11 +316,11 @@ fn matmul_leaves_out_rows_that_one_side_lacks() {
     let matrix = Matrix::new(BlockFormat::Q8_0, 4, 64, &bytes).unwrap();
     for kernels in Kernels::available() {
         let mut output = vec![7.0; 4 * 3 + 1];
-        matmul(&kernels, &matrix, &input, &mut output);
+        matmul(&kernels, &Team::solo(), &matrix, &input, &mut output);
         assert!(output[..8].iter().all(|value| *value != 7.0));
         assert_eq!(output[8..], [7.0; 5]);
-        matmul(&kernels, &matrix, &[], &mut output);
-        matmul(&kernels, &matrix, &input, &mut []);
+        matmul(&kernels, &Team::solo(), &matrix, &[], &mut output);
+        matmul(&kernels, &Team::solo(), &matrix, &input, &mut []);
         assert_eq!(output[8..], [7.0; 5]);
     }
 }
@@ -371,8 +376,8 @@ fn activations_of_another_format_or_length_change_nothing() {
     let bytes = [1; 20 * 2];
     let rows = WeightRows::new(BlockFormat::Q4_1, 64, &bytes).unwrap();
     for activations in [
-        kernels.activations(ActivationFormat::Q8_0, &[1.0; 64], 64),
-        kernels.activations(ActivationFormat::Q8_1, &[1.0; 96], 96),
+        kernels.activations(&Team::solo(), ActivationFormat::Q8_0, &[1.0; 64], 64),
+        kernels.activations(&Team::solo(), ActivationFormat::Q8_1, &[1.0; 96], 96),
     ] {
         assert!(multiply(kernels, rows, &activations, 1)[0].is_nan());
     }

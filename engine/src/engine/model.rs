@@ -9,6 +9,7 @@ use crate::{
     kernels::{KernelChoice, Kernels},
     model::{Llama, architecture},
     ops::product::{Precision, Products},
+    team::Team,
     tokenizer::{TokenId, Tokenizer, TokenizerSpec},
     weights::{MappedModel, Weights},
 };
@@ -46,7 +47,8 @@ pub struct ModelInfo {
 pub struct Model {
     info: ModelInfo,
     file: MappedModel,
-    products: Products,
+    kernels: Kernels,
+    precision: Precision,
     transformer: Llama,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
@@ -56,8 +58,7 @@ impl Model {
     /// Maps the GGUF file at `path` and checks everything that a step relies on. The file must not change while the
     /// model is open.
     pub fn open(path: &Path, options: &ModelOptions) -> Result<Arc<Model>, LoadError> {
-        let products =
-            Products { kernels: Kernels::select(options.kernels)?, precision: options.precision };
+        let kernels = Kernels::select(options.kernels)?;
         let file = MappedModel::open(path)?;
         let name = || path.display().to_string();
         let metadata = file.metadata();
@@ -76,7 +77,15 @@ impl Model {
             .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?
             .map(|source| chat_template(source, &tokenizer));
         let info = info(path, &file, &transformer);
-        Ok(Arc::new(Model { info, file, products, transformer, tokenizer, chat_template }))
+        Ok(Arc::new(Model {
+            info,
+            file,
+            kernels,
+            precision: options.precision,
+            transformer,
+            tokenizer,
+            chat_template,
+        }))
     }
 
     /// What the file says about itself.
@@ -96,11 +105,11 @@ impl Model {
 
     /// The inner loops in use.
     pub fn kernels(&self) -> &Kernels {
-        &self.products.kernels
+        &self.kernels
     }
 
-    pub(super) fn products(&self) -> Products {
-        self.products
+    pub(super) fn products<'t>(&self, team: &'t Team) -> Products<'t> {
+        Products { kernels: self.kernels, precision: self.precision, team }
     }
 
     pub(super) fn transformer(&self) -> &Llama {

@@ -85,6 +85,20 @@ pub(super) struct ActivationRow<'a> {
     pub(super) group_sums: &'a mut [[i16; 16]],
 }
 
+impl ActivationRow<'_> {
+    /// The same row for a shorter time.
+    pub(super) fn again(&mut self) -> ActivationRow<'_> {
+        ActivationRow {
+            format: self.format,
+            floats: self.floats,
+            lines: self.lines,
+            scales: self.scales,
+            sums: self.sums,
+            group_sums: self.group_sums,
+        }
+    }
+}
+
 /// Elements of each array in a row.
 struct Widths {
     floats: usize,

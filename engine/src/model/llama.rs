@@ -63,7 +63,7 @@ impl Llama {
     /// tokens to the cache, where room for them is reserved. Lengths in the cache are the caller's to advance.
     pub fn forward(
         &self,
-        products: Products,
+        products: Products<'_>,
         weights: &dyn Weights,
         cache: &mut KvCache,
         step: &Step,
@@ -71,7 +71,7 @@ impl Llama {
         logits: &mut Vec<f32>,
     ) -> Result<(), WeightError> {
         scratch.resize(&self.config, step.tokens.len());
-        scratch.plan.plan(&step.runs, self.attention_shape());
+        scratch.plan.plan(products.team, &step.runs, self.attention_shape());
         self.embed(weights, step, scratch)?;
         self.turns(step, scratch);
         for (layer, block) in self.tensors.blocks.iter().enumerate() {
@@ -113,7 +113,7 @@ impl Llama {
     /// Each token looks at the tokens before it.
     fn attention(
         &self,
-        products: Products,
+        products: Products<'_>,
         block: &BlockView<'_>,
         cache: &mut KvCache,
         layer: usize,
@@ -122,23 +122,17 @@ impl Llama {
     ) {
         let Scratch { state, normed, queries, keys, values, attended, added, turns, plan, .. } =
             scratch;
-        rms_norm(
-            &products.kernels,
-            state,
-            &block.vectors.attention_norm,
-            self.config.norm_epsilon,
-            normed,
-        );
+        rms_norm(products, state, &block.vectors.attention_norm, self.config.norm_epsilon, normed);
         let outputs =
             [(block.query, &mut **queries), (block.key, &mut **keys), (block.value, &mut **values)];
         products.multiply(normed, self.config.embedding, outputs);
         add_bias(queries, block.vectors.query_bias.as_deref());
         add_bias(keys, block.vectors.key_bias.as_deref());
         add_bias(values, block.vectors.value_bias.as_deref());
-        self.rotate(queries, self.config.query_len(), turns);
-        self.rotate(keys, self.config.kv_len(), turns);
+        self.rotate(products, queries, self.config.query_len(), turns);
+        self.rotate(products, keys, self.config.kv_len(), turns);
         self.remember(cache, layer, step, keys, values);
-        plan.attend(&products.kernels, self.attention_shape(), cache, layer, queries, attended);
+        plan.attend(products, self.attention_shape(), cache, layer, queries, attended);
         products.multiply(
             attended,
             self.config.query_len(),
@@ -149,10 +143,10 @@ impl Llama {
     }
 
     /// Each token thinks for itself.
-    fn feed_forward(&self, products: Products, block: &BlockView<'_>, scratch: &mut Scratch) {
+    fn feed_forward(&self, products: Products<'_>, block: &BlockView<'_>, scratch: &mut Scratch) {
         let Scratch { state, normed, added, gate, up, .. } = scratch;
         rms_norm(
-            &products.kernels,
+            products,
             state,
             &block.vectors.feed_forward_norm,
             self.config.norm_epsilon,
@@ -164,7 +158,7 @@ impl Llama {
             [(block.gate, &mut **gate), (block.up, &mut **up)],
         );
         let width = self.config.feed_forward;
-        each_row(gate, width, |index, gate| swiglu(gate, row(up, width, index)));
+        each_row(products.team, gate, width, |index, gate| swiglu(gate, row(up, width, index)));
         products.multiply(gate, width, [(block.down, &mut **added)]);
         add(state, added);
     }
@@ -172,7 +166,7 @@ impl Llama {
     /// The states of the wanted rows, compared with every token of the vocabulary.
     fn logits(
         &self,
-        products: Products,
+        products: Products<'_>,
         weights: &dyn Weights,
         step: &Step,
         scratch: &mut Scratch,
@@ -185,7 +179,7 @@ impl Llama {
         }
         let length = step.wanted.len() * width;
         rms_norm(
-            &products.kernels,
+            products,
             &added[..length],
             &self.tensors.output_norm,
             self.config.norm_epsilon,
@@ -202,9 +196,9 @@ impl Llama {
         AttentionShape { heads, kv_heads, head_dim }
     }
 
-    fn rotate(&self, heads: &mut [f32], width: usize, turns: &[f32]) {
+    fn rotate(&self, products: Products<'_>, heads: &mut [f32], width: usize, turns: &[f32]) {
         let turn_len = self.rope.row_len();
-        each_row(heads, width, |index, heads| {
+        each_row(products.team, heads, width, |index, heads| {
             rotate(heads, self.config.head_dim, row(turns, turn_len, index));
         });
     }

@@ -10,6 +10,8 @@ use super::exp::exp;
 use crate::{
     kernels::Kernels,
     kv_cache::{KvCache, PAGE_TOKENS, SequenceId},
+    ops::product::Products,
+    team::Team,
 };
 
 /// Tokens of one task.
@@ -89,7 +91,7 @@ struct Inputs<'a> {
 
 impl AttentionPlan {
     /// Cuts the runs of a step into tasks.
-    pub fn plan(&mut self, runs: &[Run], shape: AttentionShape) {
+    pub fn plan(&mut self, team: &Team, runs: &[Run], shape: AttentionShape) {
         self.tasks.clear();
         let mut start = 0;
         for run in runs {
@@ -104,50 +106,45 @@ impl AttentionPlan {
             }
         }
         self.output.resize(start, 0.0);
-        let threads = rayon::current_num_threads();
-        self.scratch.resize_with(threads.max(1), Mutex::default);
+        self.scratch.resize_with(team.members(), Mutex::default);
     }
 
     /// Attends from every token of the step to its sequence up to itself, in one layer. `queries` and `output` are
     /// `tokens x heads x head_dim`.
     pub fn attend(
         &mut self,
-        kernels: &Kernels,
+        products: Products<'_>,
         shape: AttentionShape,
         cache: &KvCache,
         layer: usize,
         queries: &[f32],
         output: &mut [f32],
     ) {
+        let kernels = &products.kernels;
         let inputs = Inputs { kernels, shape, cache, layer, queries, scratch: &self.scratch };
-        run_tasks(&inputs, &self.tasks, &mut self.output);
+        let mut parts = parts(&self.tasks, &mut self.output);
+        products.team.each_part(&mut parts, 1, |_, parts, member| {
+            for (task, output) in parts {
+                // A panic elsewhere leaves numbers that the next task overwrites.
+                let scratch = inputs.scratch[member].lock();
+                task.run(&inputs, &mut scratch.unwrap_or_else(PoisonError::into_inner), output);
+            }
+        });
         for task in &self.tasks {
             task.scatter(shape, &self.output, output);
         }
     }
 }
 
-/// Runs tasks on the threads of the current pool; `output` is theirs, one after the other.
-fn run_tasks(inputs: &Inputs<'_>, tasks: &[Task], output: &mut [f32]) {
-    match tasks {
-        [] => {}
-        [task] => {
-            let thread = rayon::current_thread_index().unwrap_or(0);
-            if let Some(scratch) = inputs.scratch.get(thread) {
-                // A panic elsewhere leaves numbers that the next task overwrites.
-                let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
-                task.run(inputs, &mut scratch, output);
-            }
-        }
-        _ => {
-            let (left, right) = tasks.split_at(tasks.len() / 2);
-            let (left_output, right_output) = output.split_at_mut(right[0].start - left[0].start);
-            rayon::join(
-                || run_tasks(inputs, left, left_output),
-                || run_tasks(inputs, right, right_output),
-            );
-        }
-    }
+/// Each task with its part of the output.
+fn parts<'t, 'o>(tasks: &'t [Task], mut output: &'o mut [f32]) -> Vec<(&'t Task, &'o mut [f32])> {
+    let whole = output.len();
+    let ends = tasks.iter().skip(1).map(|task| task.start).chain([whole]);
+    tasks
+        .iter()
+        .zip(ends)
+        .map(|(task, end)| (task, output.split_off_mut(..end - task.start).unwrap_or_default()))
+        .collect()
 }
 
 impl Task {

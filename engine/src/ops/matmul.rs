@@ -1,9 +1,8 @@
-//! Matrix products of quantized weights with activations, spread over the threads of the current rayon pool.
+//! Matrix products of quantized weights with activations, spread over a team.
 //!
 //! Each activation row is quantized once per product; products that share their input can share that too.
-use rayon::prelude::*;
-
 use crate::kernels::{ActivationFormat, Activations, Kernels, WeightRows};
+use crate::team::Team;
 use crate::weights::Matrix;
 
 /// Products of fewer multiply-adds than this run on the calling thread: waking another costs more.
@@ -19,22 +18,29 @@ const MAX_TASK_ROWS: usize = 256;
 ///
 /// `input` holds n rows of `weight.cols()` values, `output` n rows of `weight.rows()`. Rows for which either side is
 /// missing are left out.
-pub fn matmul(kernels: &Kernels, weight: &Matrix<'_>, input: &[f32], output: &mut [f32]) {
+pub fn matmul(
+    kernels: &Kernels,
+    team: &Team,
+    weight: &Matrix<'_>,
+    input: &[f32],
+    output: &mut [f32],
+) {
     let format = ActivationFormat::for_weights(weight.format());
-    let activations = kernels.activations(format, input, weight.cols());
-    matmul_prepared(kernels, weight, &activations, output);
+    let activations = kernels.activations(team, format, input, weight.cols());
+    matmul_prepared(kernels, team, weight, &activations, output);
 }
 
 /// As [`matmul`], with activations that were prepared for this weight format by [`Kernels::activations`].
 pub fn matmul_prepared(
     kernels: &Kernels,
+    team: &Team,
     weight: &Matrix<'_>,
     activations: &Activations,
     output: &mut [f32],
 ) {
     let count = activations.rows().min(output.len() / weight.rows());
     let output = &mut output[..count * weight.rows()];
-    let threads = rayon::current_num_threads();
+    let threads = team.threads();
     let multiply_adds = count.saturating_mul(weight.rows()).saturating_mul(weight.cols());
     let mut tasks = split(weight, output, task_rows(weight.rows(), threads, multiply_adds));
     let run =
@@ -42,7 +48,7 @@ pub fn matmul_prepared(
     if tasks.len() < 2 {
         tasks.iter_mut().for_each(run);
     } else {
-        tasks.par_iter_mut().with_max_len(1).for_each(run);
+        team.each_part(&mut tasks, 1, |_, tasks, _| tasks.iter_mut().for_each(run));
     }
 }
 

@@ -1,11 +1,10 @@
 //! Products of activations with weights, fast or exact: the one place where a model chooses.
 
-use rayon::prelude::*;
-
 use super::matmul::matmul_prepared;
 use crate::{
     kernels::{ActivationFormat, Kernels},
     quant::dequantize_row,
+    team::Team,
     weights::Matrix,
 };
 
@@ -20,16 +19,21 @@ pub enum Precision {
     Exact,
 }
 
-/// Kernels with a precision.
+/// Weight rows of one exact task.
+const EXACT_ROWS: usize = 64;
+
+/// Kernels with a precision, and who computes.
 #[derive(Debug, Clone, Copy)]
-pub struct Products {
+pub struct Products<'t> {
     /// The inner loops.
     pub kernels: Kernels,
     /// How products round.
     pub precision: Precision,
+    /// The threads.
+    pub team: &'t Team,
 }
 
-impl Products {
+impl Products<'_> {
     /// `output[t * rows + r]` = weight row `r` times input row `t`, for rows of `width` inputs and several weights of
     /// one input, which is prepared once.
     pub fn multiply<const N: usize>(
@@ -54,36 +58,34 @@ impl Products {
         width: usize,
         products: [(Matrix<'_>, &mut [f32]); N],
     ) {
-        let kernels = &self.kernels;
+        let (kernels, team) = (&self.kernels, self.team);
         let mut prepared: Option<(ActivationFormat, _)> = None;
         for (weight, output) in products {
             let format = ActivationFormat::for_weights(weight.format());
             let usable = prepared.take().filter(|(prepared, _)| *prepared == format);
             let usable =
-                usable.unwrap_or_else(|| (format, kernels.activations(format, input, width)));
+                usable.unwrap_or_else(|| (format, kernels.activations(team, format, input, width)));
             let (_, activations) = prepared.insert(usable);
-            matmul_prepared(kernels, &weight, activations, output);
+            matmul_prepared(kernels, team, &weight, activations, output);
         }
     }
 
     fn exact(self, input: &[f32], weight: &Matrix<'_>, output: &mut [f32]) {
         let tokens = input.len() / weight.cols();
         let mut by_row = vec![0.0; tokens * weight.rows()];
-        let rows = by_row.par_chunks_exact_mut(tokens.max(1)).enumerate();
-        rows.for_each_init(
-            || vec![0.0; weight.cols()],
-            |unpacked, (row, outputs)| {
+        self.team.each_part(&mut by_row, EXACT_ROWS * tokens.max(1), |part, rows, _| {
+            let mut unpacked = vec![0.0; weight.cols()];
+            for (at, outputs) in rows.chunks_exact_mut(tokens.max(1)).enumerate() {
+                let bytes = weight.row(part * EXACT_ROWS + at).unwrap_or_default();
                 // The shape was checked when the model was opened.
-                if dequantize_row(weight.format(), weight.row(row).unwrap_or_default(), unpacked)
-                    .is_ok()
-                {
+                if dequantize_row(weight.format(), bytes, &mut unpacked).is_ok() {
                     for (output, input) in outputs.iter_mut().zip(input.chunks_exact(weight.cols()))
                     {
-                        *output = self.kernels.dot(unpacked, input);
+                        *output = self.kernels.dot(&unpacked, input);
                     }
                 }
-            },
-        );
+            }
+        });
         for (row, outputs) in by_row.chunks_exact(tokens.max(1)).enumerate() {
             for (token, &number) in outputs.iter().enumerate() {
                 output[token * weight.rows() + row] = number;

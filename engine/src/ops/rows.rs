@@ -1,21 +1,25 @@
-//! Work that is the same for each token, spread over the threads of the current pool when there are many.
+//! Work that is the same for each token, spread over the team when there are many.
 
-use rayon::prelude::*;
+use crate::team::Team;
 
-/// Tokens of one task; steps with no more run on the calling thread.
+/// Tokens of one task; steps with no more stay with the caller.
 const TASK_ROWS: usize = 16;
 
 /// Calls `work` for each row of `output` with its index.
-pub fn each_row(output: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub fn each_row(
+    team: &Team,
+    output: &mut [f32],
+    width: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
     if output.len() <= TASK_ROWS * width {
         output.chunks_exact_mut(width).enumerate().for_each(|(index, row)| work(index, row));
         return;
     }
-    output
-        .par_chunks_exact_mut(width)
-        .with_min_len(TASK_ROWS)
-        .enumerate()
-        .for_each(|(index, row)| work(index, row));
+    team.each_part(output, TASK_ROWS * width, |part, rows, _| {
+        let first = part * TASK_ROWS;
+        rows.chunks_exact_mut(width).enumerate().for_each(|(at, row)| work(first + at, row));
+    });
 }
 
 /// `sum += addend`, number by number.

@@ -21,7 +21,7 @@ const LAYERS: [(&str, &[&[&str]]); 2] = [
     (
         "engine",
         &[
-            &["gguf", "quant"],
+            &["gguf", "quant", "team"],
             &["kernels", "tokenizer", "chat_template"],
             &["weights"],
             &["ops", "kv_cache"],
@@ -70,7 +70,7 @@ const FORBIDDEN_TEXT: [(&str, &str, &str, &str); 5] = [
 
 /// Where `unsafe` may stand, below `src/`.
 const UNSAFE_ALLOWED: [(&str, &[&str]); 1] =
-    [("engine", &["kernels/", "kernels.rs", "weights/", "weights.rs"])];
+    [("engine", &["kernels/", "kernels.rs", "weights/", "weights.rs", "team.rs"])];
 
 pub(super) fn findings(krate: &Crate) -> Vec<String> {
     let mut findings = dependency_findings(krate);
