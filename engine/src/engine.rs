@@ -80,7 +80,9 @@ impl Engine {
         let cache = KvCache::new(KvShape {
             layers: config.layers,
             heads: config.kv_heads,
-            head_dim: config.head_dim,
+            key_dim: config.head_dim,
+            value_dim: config.head_dim,
+            pages: KvShape::pages_for(options.context_length, options.sequences),
             context_length: options.context_length,
             sequences: options.sequences,
             kv_type: options.kv_type,

@@ -4,80 +4,25 @@
 //! nothing past its length is ever read. The transformer sees tiles (one page, one head) and no page numbers, so that
 //! sharing of pages can come without touching it. Memory is reserved at the start and touched when it is used.
 
+mod error;
+mod shape;
 mod store;
+mod view;
 
-use self::store::Store;
+use self::{store::Store, view::Layer};
 
-pub use self::store::KvType;
-
-/// Tokens of one page.
-pub const PAGE_TOKENS: usize = 32;
-
-/// What a cache has to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KvShape {
-    /// Transformer blocks.
-    pub layers: usize,
-    /// Heads of keys and values.
-    pub heads: usize,
-    /// Numbers of a head.
-    pub head_dim: usize,
-    /// Tokens of one sequence.
-    pub context_length: usize,
-    /// Sequences at once.
-    pub sequences: usize,
-    /// How numbers are stored.
-    pub kv_type: KvType,
-}
-
-impl KvShape {
-    fn pages_per_sequence(&self) -> usize {
-        self.context_length.div_ceil(PAGE_TOKENS)
-    }
-
-    /// Numbers that one layer's keys have over all pages; `None` past the address space.
-    fn layer_numbers(&self) -> Option<usize> {
-        let pages = self.pages_per_sequence().checked_mul(self.sequences)?;
-        pages.checked_mul(PAGE_TOKENS)?.checked_mul(self.heads)?.checked_mul(self.head_dim)
-    }
-
-    /// Bytes of keys and values; `None` past the address space.
-    pub fn bytes(&self) -> Option<usize> {
-        self.layer_numbers()?.checked_mul(self.layers)?.checked_mul(2 * self.kv_type.bytes())
-    }
-}
+pub use self::{
+    error::KvError,
+    shape::{KvShape, PAGE_TOKENS},
+    store::{KV_BLOCK, KvTile, KvType},
+    view::KvView,
+};
 
 /// Names a live sequence of one cache. A freed id is never valid again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SequenceId {
     slot: u32,
     generation: u32,
-}
-
-/// Why a cache refuses.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KvError {
-    /// The operating system has not that much memory.
-    #[error(
-        "KV cache needs {bytes} bytes and the system does not give them; use fewer sequences or a shorter context"
-    )]
-    OutOfMemory {
-        /// Bytes that were asked for; `usize::MAX` past the address space.
-        bytes: usize,
-    },
-    /// The id was freed or belongs to another cache.
-    #[error("unknown sequence")]
-    UnknownSequence,
-    /// The sequence would grow past its context.
-    #[error("{length} tokens and {adding} more are over the context of {context_length}")]
-    Full {
-        /// Tokens that the sequence holds.
-        length: usize,
-        /// Tokens that were to be added.
-        adding: usize,
-        /// Tokens that fit.
-        context_length: usize,
-    },
 }
 
 #[derive(Debug, Default)]
@@ -98,26 +43,22 @@ pub struct KvCache {
     slots: Vec<Slot>,
 }
 
-#[derive(Debug)]
-struct Layer {
-    keys: Store,
-    values: Store,
-}
-
 impl KvCache {
     /// Reserves memory for the whole shape.
     pub fn new(shape: KvShape) -> Result<Self, KvError> {
         let out_of_memory = KvError::OutOfMemory { bytes: shape.bytes().unwrap_or(usize::MAX) };
-        let numbers = shape
-            .layer_numbers()
-            .filter(|_| shape.bytes().is_some())
-            .ok_or(out_of_memory.clone())?;
-        let store = || Store::new(shape.kv_type, numbers).ok_or(out_of_memory.clone());
-        let layers = (0..shape.layers).map(|_| Ok(Layer { keys: store()?, values: store()? }));
-        let pages = (shape.pages_per_sequence() * shape.sequences) as u32;
+        if shape.bytes().is_none() || u32::try_from(shape.pages).is_err() {
+            return Err(out_of_memory);
+        }
+        let store = |head_dim| {
+            Store::new(shape.kv_type, shape.pages, shape.heads, head_dim)
+                .ok_or(out_of_memory.clone())
+        };
+        let layers = (0..shape.layers)
+            .map(|_| Ok(Layer { keys: store(shape.key_dim)?, values: store(shape.value_dim)? }));
         Ok(Self {
             layers: layers.collect::<Result<_, _>>()?,
-            free_pages: (0..pages).rev().collect(),
+            free_pages: (0..shape.pages as u32).rev().collect(),
             slots: (0..shape.sequences).map(|_| Slot::default()).collect(),
             shape,
         })
@@ -169,8 +110,9 @@ impl KvCache {
         Ok(())
     }
 
-    /// Writes the keys and values (`heads * head_dim` each) of one reserved token in one layer.
-    pub fn write(
+    /// Writes the keys and values of consecutive tokens of one sequence in one layer, for which room is reserved. `keys`
+    /// and `values` are a row for each token, all heads one after the other. What has no room is left out.
+    pub fn write_run(
         &mut self,
         layer: usize,
         id: SequenceId,
@@ -178,17 +120,21 @@ impl KvCache {
         keys: &[f32],
         values: &[f32],
     ) {
-        let Some(&page) = self.slot(id).and_then(|slot| slot.pages.get(position / PAGE_TOKENS))
-        else {
+        let Some(slot) = self.slots.get(id.slot as usize).filter(|slot| slot.is(id)) else {
             return;
         };
-        let head_dim = self.shape.head_dim;
-        let layers = &mut self.layers[layer];
-        for head in 0..self.shape.heads {
-            let start = tile_start(&self.shape, page, head) + (position % PAGE_TOKENS) * head_dim;
-            let numbers = head * head_dim..(head + 1) * head_dim;
-            layers.keys.write(start, &keys[numbers.clone()]);
-            layers.values.write(start, &values[numbers]);
+        let Layer { keys: key_store, values: value_store } = &mut self.layers[layer];
+        for (store, mut rows) in [(key_store, keys), (value_store, values)] {
+            let mut first = position % PAGE_TOKENS;
+            for &page in slot.pages.iter().skip(position / PAGE_TOKENS) {
+                let here = ((PAGE_TOKENS - first) * store.row_len()).min(rows.len());
+                let (now, later) = rows.split_at(here);
+                store.write(page, first, now);
+                (first, rows) = (0, later);
+                if rows.is_empty() {
+                    break;
+                }
+            }
         }
     }
 
@@ -202,7 +148,7 @@ impl KvCache {
     /// One layer of one sequence, to read.
     pub fn view(&self, layer: usize, id: SequenceId) -> KvView<'_> {
         let pages = self.slot(id).map_or(&[][..], |slot| &slot.pages);
-        KvView { shape: &self.shape, layer: &self.layers[layer], pages }
+        KvView { layer: &self.layers[layer], pages }
     }
 
     fn slot(&self, id: SequenceId) -> Option<&Slot> {
@@ -216,36 +162,6 @@ impl Slot {
     }
 }
 
-/// Where the numbers of a page's head start in a layer.
-fn tile_start(shape: &KvShape, page: u32, head: usize) -> usize {
-    (page as usize * shape.heads + head) * PAGE_TOKENS * shape.head_dim
-}
-
-/// One layer of one sequence. Tiles are `PAGE_TOKENS x head_dim`, tokens in order; the caller knows how many count.
-#[derive(Debug, Clone, Copy)]
-pub struct KvView<'c> {
-    shape: &'c KvShape,
-    layer: &'c Layer,
-    pages: &'c [u32],
-}
-
-impl KvView<'_> {
-    /// The first `tokens` keys of the sequence's `page`th page, into `tile`.
-    pub fn keys(&self, page: usize, head: usize, tokens: usize, tile: &mut [f32]) {
-        self.read(&self.layer.keys, page, head, tokens, tile);
-    }
-
-    /// The first `tokens` values of the sequence's `page`th page, into `tile`.
-    pub fn values(&self, page: usize, head: usize, tokens: usize, tile: &mut [f32]) {
-        self.read(&self.layer.values, page, head, tokens, tile);
-    }
-
-    fn read(&self, store: &Store, page: usize, head: usize, tokens: usize, tile: &mut [f32]) {
-        let start = tile_start(self.shape, self.pages[page], head);
-        store.read(start, &mut tile[..tokens * self.shape.head_dim]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,16 +169,18 @@ mod tests {
     const SHAPE: KvShape = KvShape {
         layers: 2,
         heads: 2,
-        head_dim: 4,
+        key_dim: 4,
+        value_dim: 4,
         context_length: 40,
         sequences: 2,
+        pages: 4,
         kv_type: KvType::F32,
     };
 
     fn write(cache: &mut KvCache, id: SequenceId, position: usize, number: f32) {
         cache.reserve(id, 1).unwrap();
         for layer in 0..2 {
-            cache.write(layer, id, position, &[number; 8], &[-number; 8]);
+            cache.write_run(layer, id, position, &[number; 8], &[-number; 8]);
         }
         cache.advance(id, 1);
     }
@@ -282,6 +200,69 @@ mod tests {
             cache.view(0, one).values(0, 0, 32, &mut tile);
             assert_eq!((tile[0], tile[4], tile[127]), (0.0, -1.0, -31.0));
         }
+    }
+
+    #[test]
+    fn runs_cross_pages_and_read_back_in_every_type() {
+        // 33 numbers a head: a whole block and a short one; values have another size.
+        let (key_dim, value_dim) = (33, 5);
+        for (kv_type, tolerance) in
+            [(KvType::F32, 0.0), (KvType::F16, 1e-3), (KvType::Q8_0, 1.0 / 127.0)]
+        {
+            let shape = KvShape { key_dim, value_dim, kv_type, ..SHAPE };
+            let mut cache = KvCache::new(shape).unwrap();
+            let id = cache.open().unwrap();
+            cache.reserve(id, 40).unwrap();
+            let rows = |width: usize| -> Vec<f32> {
+                (0..40 * width).map(|at| (at as f32 * 0.7).sin()).collect()
+            };
+            let (keys, values) = (rows(2 * key_dim), rows(2 * value_dim));
+            for (first, end) in [(0, 7), (7, 40)] {
+                let (key, value) = (2 * key_dim, 2 * value_dim);
+                cache.write_run(
+                    1,
+                    id,
+                    first,
+                    &keys[first * key..end * key],
+                    &values[first * value..end * value],
+                );
+            }
+            let view = cache.view(1, id);
+            for token in 0..40 {
+                let (page, at) = (token / PAGE_TOKENS, token % PAGE_TOKENS);
+                let mut tile = [0.0; PAGE_TOKENS * 33];
+                view.keys(page, 1, at + 1, &mut tile);
+                let expected = &keys[(token * 2 + 1) * key_dim..][..key_dim];
+                for (read, expected) in tile[at * key_dim..].iter().zip(expected) {
+                    assert!((read - expected).abs() <= tolerance, "{kv_type:?} {read} {expected}");
+                }
+                view.values(page, 0, at + 1, &mut tile);
+                let expected = &values[token * 2 * value_dim..][..value_dim];
+                for (read, expected) in tile[at * value_dim..].iter().zip(expected) {
+                    assert!((read - expected).abs() <= tolerance, "{kv_type:?} {read} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn eight_bit_tiles_have_a_scale_for_each_block() {
+        let shape = KvShape { key_dim: 64, heads: 1, kv_type: KvType::Q8_0, ..SHAPE };
+        let mut cache = KvCache::new(shape).unwrap();
+        let id = cache.open().unwrap();
+        cache.reserve(id, 2).unwrap();
+        let mut keys = [0.0; 128];
+        (keys[0], keys[64], keys[65], keys[127]) = (-254.0, 1.0, 127.0, 12.7);
+        cache.write_run(0, id, 0, &keys, &[0.0; 8]);
+        let KvTile::Q8 { codes, scales } = cache.view(0, id).key_tile(0, 0) else {
+            panic!("the tile is not of eight bits");
+        };
+        assert_eq!((codes.len(), scales.len()), (PAGE_TOKENS * 64, PAGE_TOKENS * 2));
+        assert_eq!((codes[0], codes[1], codes[64], codes[65], codes[127]), (-127, 0, 1, 127, 127));
+        let scales: Vec<f32> =
+            scales[..4].iter().map(|&bits| half::f16::from_bits(bits).to_f32()).collect();
+        assert_eq!((scales[0], scales[1], scales[2]), (2.0, 0.0, 1.0));
+        assert!((scales[3] - 0.1).abs() < 1e-4, "{scales:?}");
     }
 
     #[test]
@@ -312,9 +293,9 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused() {
-        let shape = KvShape { context_length: usize::MAX / 2, ..SHAPE };
+        let shape = KvShape { pages: usize::MAX / 2, ..SHAPE };
         assert!(matches!(KvCache::new(shape), Err(KvError::OutOfMemory { .. })));
-        let shape = KvShape { sequences: 1 << 50, ..SHAPE };
+        let shape = KvShape { pages: 1 << 50, ..SHAPE };
         assert!(matches!(KvCache::new(shape), Err(KvError::OutOfMemory { .. })));
     }
 }

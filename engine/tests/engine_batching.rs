@@ -147,7 +147,7 @@ fn the_same_steps_give_the_same_bits() {
 #[test]
 fn a_slot_forgets_its_last_sequence() {
     let model = tiny();
-    for kv_type in [KvType::F16, KvType::F32] {
+    for kv_type in [KvType::F16, KvType::F32, KvType::Q8_0] {
         let options = EngineOptions { kv_type, ..EngineOptions::new(NonZeroUsize::MIN, 64, 1) };
         let mut fresh = Engine::new(Arc::clone(&model), options).unwrap();
         let mut used = Engine::new(Arc::clone(&model), options).unwrap();

@@ -214,11 +214,8 @@ impl Llama {
     ) {
         let width = self.config.kv_len();
         for run in &step.runs {
-            for token in 0..run.tokens {
-                let at = run.row + token;
-                let (keys, values) = (row(keys, width, at), row(values, width, at));
-                cache.write(layer, run.sequence, run.position + token, keys, values);
-            }
+            let rows = run.row * width..(run.row + run.tokens) * width;
+            cache.write_run(layer, run.sequence, run.position, &keys[rows.clone()], &values[rows]);
         }
     }
 }

@@ -1,0 +1,27 @@
+//! Why a cache refuses.
+
+/// Why a cache refuses. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KvError {
+    /// The operating system has not that much memory.
+    #[error(
+        "KV cache needs {bytes} bytes and the system does not give them; use fewer tokens, sequences or a shorter context"
+    )]
+    OutOfMemory {
+        /// Bytes that were asked for; `usize::MAX` past the address space.
+        bytes: usize,
+    },
+    /// The id was freed or belongs to another cache.
+    #[error("unknown sequence")]
+    UnknownSequence,
+    /// The sequence would grow past its context.
+    #[error("{length} tokens and {adding} more are over the context of {context_length}")]
+    Full {
+        /// Tokens that the sequence holds.
+        length: usize,
+        /// Tokens that were to be added.
+        adding: usize,
+        /// Tokens that fit.
+        context_length: usize,
+    },
+}
