@@ -193,7 +193,8 @@ impl Llama {
 
     fn attention_shape(&self) -> AttentionShape {
         let Config { heads, kv_heads, head_dim, .. } = self.config;
-        AttentionShape { heads, kv_heads, head_dim }
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        AttentionShape { heads, kv_heads, head_dim, scale, soft_cap: 0.0, window: 0, causal: true }
     }
 
     fn rotate(&self, products: Products<'_>, heads: &mut [f32], width: usize, turns: &[f32]) {

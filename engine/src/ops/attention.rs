@@ -1,10 +1,13 @@
-//! Causal attention with grouped queries (Vaswani et al. 2017, Ainslie et al. 2023) over cached keys and values.
+//! Attention with grouped queries (Vaswani et al. 2017, Ainslie et al. 2023) over cached keys and values.
 //!
 //! The work is cut into tasks: a few tokens of one sequence and the query heads that share one head of keys. A task
 //! converts each page of keys and values once for all its rows, and writes a part of the output of its own, so that
 //! tasks run in any order on any thread.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use super::exp::exp;
 use crate::{
@@ -17,8 +20,8 @@ use crate::{
 /// Tokens of one task.
 const TASK_TOKENS: usize = 16;
 
-/// Sizes of attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Sizes of attention, and which tokens see which.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionShape {
     /// Heads of queries; a multiple of `kv_heads`.
     pub heads: usize,
@@ -26,9 +29,26 @@ pub struct AttentionShape {
     pub kv_heads: usize,
     /// Numbers of a head.
     pub head_dim: usize,
+    /// Scores are multiplied by this.
+    pub scale: f32,
+    /// Scores are bent to stay below this, `cap * tanh(score / cap)`; 0 is off.
+    pub soft_cap: f32,
+    /// Tokens that a token sees, the last of them itself; 0 is all. Counts only when causal.
+    pub window: usize,
+    /// A token sees nothing after itself. If not, a sequence must come in one run.
+    pub causal: bool,
 }
 
 impl AttentionShape {
+    /// The tokens that a token at `position` of a run that ends at `end` sees.
+    fn visible(&self, position: usize, end: usize) -> Range<usize> {
+        if !self.causal {
+            return 0..end;
+        }
+        let hidden = if self.window == 0 { 0 } else { (position + 1).saturating_sub(self.window) };
+        hidden..position + 1
+    }
+
     /// Query heads that share a head of keys.
     fn group(&self) -> usize {
         self.heads / self.kv_heads
@@ -58,6 +78,8 @@ pub struct Run {
 struct Task {
     run: Run,
     kv_head: usize,
+    /// Where the run that it is a part of ends in the sequence.
+    end: usize,
     /// Where its output starts.
     start: usize,
 }
@@ -95,12 +117,13 @@ impl AttentionPlan {
         self.tasks.clear();
         let mut start = 0;
         for run in runs {
+            let end = run.position + run.tokens;
             for first in (0..run.tokens).step_by(TASK_TOKENS) {
                 let tokens = TASK_TOKENS.min(run.tokens - first);
                 let part =
                     Run { row: run.row + first, position: run.position + first, tokens, ..*run };
                 for kv_head in 0..shape.kv_heads {
-                    self.tasks.push(Task { run: part, kv_head, start });
+                    self.tasks.push(Task { run: part, kv_head, end, start });
                     start += tokens * shape.group() * shape.head_dim;
                 }
             }
@@ -109,8 +132,8 @@ impl AttentionPlan {
         self.scratch.resize_with(team.members(), Mutex::default);
     }
 
-    /// Attends from every token of the step to its sequence up to itself, in one layer. `queries` and `output` are
-    /// `tokens x heads x head_dim`.
+    /// Attends from every token of the step to what it sees of its sequence, in one layer. `queries` and `output` are
+    /// `tokens x heads x head_dim`. Layers may differ in all of the shape but its sizes.
     pub fn attend(
         &mut self,
         products: Products<'_>,
@@ -149,20 +172,27 @@ fn parts<'t, 'o>(tasks: &'t [Task], mut output: &'o mut [f32]) -> Vec<(&'t Task,
 
 impl Task {
     fn run(&self, inputs: &Inputs<'_>, scratch: &mut Scratch, output: &mut [f32]) {
-        let length = self.run.position + self.run.tokens;
         let rows = self.run.tokens * inputs.shape.group();
+        let seen = self.seen(inputs);
         scratch.tile.resize(PAGE_TOKENS * inputs.shape.head_dim, 0.0);
-        scratch.scores.resize(rows * length, 0.0);
-        self.score(inputs, length, scratch);
-        for (row, scores) in scratch.scores.chunks_exact_mut(length).enumerate() {
-            softmax(&mut scores[..self.visible(inputs, row)]);
+        scratch.scores.resize(rows * seen.len(), 0.0);
+        self.score(inputs, &seen, scratch);
+        for (row, scores) in scratch.scores.chunks_exact_mut(seen.len()).enumerate() {
+            let visible = self.visible(inputs, row);
+            softmax(&mut scores[visible.start - seen.start..visible.end - seen.start]);
         }
-        self.mix(inputs, length, scratch, output);
+        self.mix(inputs, &seen, scratch, output);
     }
 
-    /// How many tokens the query of a row sees: itself and all before.
-    fn visible(&self, inputs: &Inputs<'_>, row: usize) -> usize {
-        self.run.position + row / inputs.shape.group() + 1
+    /// The tokens that the query of a row sees.
+    fn visible(&self, inputs: &Inputs<'_>, row: usize) -> Range<usize> {
+        inputs.shape.visible(self.run.position + row / inputs.shape.group(), self.end)
+    }
+
+    /// The tokens that any query of the task sees.
+    fn seen(&self, inputs: &Inputs<'_>) -> Range<usize> {
+        let first = inputs.shape.visible(self.run.position, self.end).start;
+        first..inputs.shape.visible(self.run.position + self.run.tokens - 1, self.end).end
     }
 
     /// The queries of a row.
@@ -175,36 +205,49 @@ impl Task {
         &inputs.queries[start..start + head_dim]
     }
 
-    /// Query times key over the square root of the head's size, for each row and token that it sees.
-    fn score(&self, inputs: &Inputs<'_>, length: usize, scratch: &mut Scratch) {
-        let head_dim = inputs.shape.head_dim;
-        let scale = 1.0 / (head_dim as f32).sqrt();
+    /// Query times key, scaled and bent, for each row and token that it sees.
+    fn score(&self, inputs: &Inputs<'_>, seen: &Range<usize>, scratch: &mut Scratch) {
+        let AttentionShape { head_dim, scale, soft_cap, .. } = inputs.shape;
         let view = inputs.cache.view(inputs.layer, self.run.sequence);
-        for (page, first) in (0..length).step_by(PAGE_TOKENS).enumerate() {
-            view.keys(page, self.kv_head, PAGE_TOKENS.min(length - first), &mut scratch.tile);
-            for (row, scores) in scratch.scores.chunks_exact_mut(length).enumerate() {
+        for page in seen.start / PAGE_TOKENS..seen.end.div_ceil(PAGE_TOKENS) {
+            let first = page * PAGE_TOKENS;
+            view.keys(page, self.kv_head, PAGE_TOKENS.min(seen.end - first), &mut scratch.tile);
+            for (row, scores) in scratch.scores.chunks_exact_mut(seen.len()).enumerate() {
                 let query = self.query(inputs, row);
-                let end = self.visible(inputs, row).min(first + PAGE_TOKENS);
-                let seen = scores.get_mut(first..end).unwrap_or_default();
-                for (score, key) in seen.iter_mut().zip(scratch.tile.chunks_exact(head_dim)) {
+                let here = on_page(self.visible(inputs, row), first);
+                let keys = scratch.tile.chunks_exact(head_dim).skip(here.start - first);
+                let scores = scores.iter_mut().skip(here.start - seen.start).take(here.len());
+                for (score, key) in scores.zip(keys) {
                     *score = inputs.kernels.dot(query, key) * scale;
+                    if soft_cap > 0.0 {
+                        *score = soft_cap * (*score / soft_cap).tanh();
+                    }
                 }
             }
         }
     }
 
     /// Values weighted by the scores.
-    fn mix(&self, inputs: &Inputs<'_>, length: usize, scratch: &mut Scratch, output: &mut [f32]) {
+    fn mix(
+        &self,
+        inputs: &Inputs<'_>,
+        seen: &Range<usize>,
+        scratch: &mut Scratch,
+        output: &mut [f32],
+    ) {
         let head_dim = inputs.shape.head_dim;
         let view = inputs.cache.view(inputs.layer, self.run.sequence);
         output.fill(0.0);
-        for (page, first) in (0..length).step_by(PAGE_TOKENS).enumerate() {
-            view.values(page, self.kv_head, PAGE_TOKENS.min(length - first), &mut scratch.tile);
-            let rows = scratch.scores.chunks_exact(length).zip(output.chunks_exact_mut(head_dim));
+        for page in seen.start / PAGE_TOKENS..seen.end.div_ceil(PAGE_TOKENS) {
+            let first = page * PAGE_TOKENS;
+            view.values(page, self.kv_head, PAGE_TOKENS.min(seen.end - first), &mut scratch.tile);
+            let rows =
+                scratch.scores.chunks_exact(seen.len()).zip(output.chunks_exact_mut(head_dim));
             for (row, (scores, mixed)) in rows.enumerate() {
-                let end = self.visible(inputs, row).min(first + PAGE_TOKENS);
-                let seen = scores.get(first..end).unwrap_or_default();
-                for (&score, value) in seen.iter().zip(scratch.tile.chunks_exact(head_dim)) {
+                let here = on_page(self.visible(inputs, row), first);
+                let values = scratch.tile.chunks_exact(head_dim).skip(here.start - first);
+                let scores = scores.iter().skip(here.start - seen.start).take(here.len());
+                for (&score, value) in scores.zip(values) {
                     inputs.kernels.axpy(score, value, mixed);
                 }
             }
@@ -220,6 +263,12 @@ impl Task {
             output[to..to + width].copy_from_slice(&parts[from..from + width]);
         }
     }
+}
+
+/// The part of `visible` that lies on the page whose first token is `first`; empty ranges begin on the page.
+fn on_page(visible: Range<usize>, first: usize) -> Range<usize> {
+    let start = visible.start.clamp(first, first + PAGE_TOKENS);
+    start..visible.end.clamp(start, first + PAGE_TOKENS)
 }
 
 /// Turns scores into weights that sum to 1.
