@@ -17,7 +17,7 @@ pub use self::{
 };
 pub use crate::{
     kernels::KernelChoice,
-    kv_cache::{KvType, SequenceId},
+    kv_cache::{KvType, PAGE_TOKENS, PrefixSalt, SequenceId},
     ops::product::Precision,
     tokenizer::TokenId,
 };
@@ -42,12 +42,28 @@ pub struct EngineOptions {
     pub sequences: usize,
     /// How keys and values are stored.
     pub kv_type: KvType,
+    /// Tokens of all sequences together, rounded up to whole pages; at least `context_length`. `None` lets every sequence
+    /// fill its context.
+    pub kv_tokens: Option<usize>,
 }
 
 impl EngineOptions {
-    /// Options with the default storage of keys and values.
+    /// Options with the default storage of keys and values, and room for every sequence's whole context.
     pub fn new(threads: NonZeroUsize, context_length: usize, sequences: usize) -> Self {
-        Self { threads, context_length, sequences, kv_type: KvType::default() }
+        Self { threads, context_length, sequences, kv_type: KvType::default(), kv_tokens: None }
+    }
+
+    /// Pages of the KV cache.
+    fn pages(&self) -> Result<usize, EngineError> {
+        match self.kv_tokens {
+            None => Ok(KvShape::pages_for(self.context_length, self.sequences)),
+            Some(tokens) if tokens < self.context_length => Err(EngineError::InvalidOption {
+                option: "kv_tokens",
+                value: tokens,
+                range: format!("{} (context_length) or more", self.context_length),
+            }),
+            Some(tokens) => Ok(tokens.div_ceil(PAGE_TOKENS)),
+        }
     }
 }
 
@@ -82,7 +98,7 @@ impl Engine {
             heads: config.kv_heads,
             key_dim: config.head_dim,
             value_dim: config.head_dim,
-            pages: KvShape::pages_for(options.context_length, options.sequences),
+            pages: options.pages()?,
             context_length: options.context_length,
             sequences: options.sequences,
             kv_type: options.kv_type,
@@ -115,10 +131,65 @@ impl Engine {
         self.cache.shape().bytes().unwrap_or(usize::MAX)
     }
 
-    /// Takes a free slot; the new sequence is empty.
+    /// Bytes of keys and values of one token.
+    pub fn kv_token_bytes(&self) -> usize {
+        self.cache.shape().token_bytes().unwrap_or(usize::MAX)
+    }
+
+    /// Pages of [`PAGE_TOKENS`] tokens that all sequences share.
+    pub fn total_pages(&self) -> usize {
+        self.cache.shape().pages
+    }
+
+    /// Pages that sequences can still take: those that are free, and those that are only kept for later prompts.
+    pub fn available_pages(&self) -> usize {
+        self.cache.available_pages()
+    }
+
+    /// Pages that the sequence holds, shared ones included; 0 when it is freed.
+    pub fn pages_held(&self, id: SequenceId) -> usize {
+        self.cache.pages_held(id).unwrap_or(0)
+    }
+
+    /// Takes a free slot; the new sequence is empty and shares nothing.
     pub fn new_sequence(&mut self) -> Result<SequenceId, EngineError> {
+        self.open(None)
+    }
+
+    /// Takes a free slot for a sequence that shares pages with others of its salt, and takes what they have computed of
+    /// `tokens`, all but the last at most. Returns how many tokens that is: the caller computes the others. It is found
+    /// while its owner goes on and after it has ended, until the memory is needed.
+    pub fn new_sequence_with_prefix(
+        &mut self,
+        salt: PrefixSalt,
+        tokens: &[TokenId],
+    ) -> Result<(SequenceId, usize), EngineError> {
+        let id = self.open(Some(salt))?;
+        Ok((id, self.reuse_prefix(id, tokens)))
+    }
+
+    /// Takes what others of the sequence's salt have computed since of `tokens`, which go on from what it holds. Returns
+    /// how many tokens it holds then.
+    pub fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
+        self.cache.reuse(id, tokens)
+    }
+
+    /// Pages of the beginning of `tokens` that sequences of the salt hold now: a new one would need no room for them.
+    pub fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
+        self.cache.shared_pages(salt, tokens)
+    }
+
+    /// A new sequence that holds the tokens of another. They share pages until one of them writes.
+    pub fn fork(&mut self, id: SequenceId) -> Result<SequenceId, EngineError> {
+        self.cache.len(id).ok_or(EngineError::UnknownSequence { id })?;
         let sequences = self.cache.shape().sequences;
-        self.cache.open().ok_or(EngineError::NoFreeSequence { sequences })
+        self.cache.fork(id).ok_or(EngineError::NoFreeSequence { sequences })
+    }
+
+    /// Makes a sequence forget all its tokens but the first `length`, for example drafts that were not accepted. Others
+    /// that hold the same pages keep them.
+    pub fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        self.cache.truncate(id, length).map_err(step::refusal)
     }
 
     /// Ends a sequence; an id that is already freed is ignored.
@@ -145,9 +216,16 @@ impl Engine {
                 .map_err(EngineError::Weight)?;
         }
         for item in batch {
-            cache.advance(item.sequence, item.tokens.len());
+            cache.advance(item.sequence, item.tokens);
         }
         Ok(StepLogits::new(logits, spans))
+    }
+}
+
+impl Engine {
+    fn open(&mut self, salt: Option<PrefixSalt>) -> Result<SequenceId, EngineError> {
+        let sequences = self.cache.shape().sequences;
+        self.cache.open(salt).ok_or(EngineError::NoFreeSequence { sequences })
     }
 }
 

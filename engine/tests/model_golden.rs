@@ -121,7 +121,7 @@ fn run(cases: &[Case], options: ModelOptions, kv_type: KvType, tokens: usize) ->
         );
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let options = EngineOptions { threads, context_length: 512, sequences: cases.len(), kv_type };
+    let options = EngineOptions { kv_type, ..EngineOptions::new(threads, 512, cases.len()) };
     let mut engine = Engine::new(model, options).expect("an engine");
     let sequences: Vec<SequenceId> =
         cases.iter().map(|_| engine.new_sequence().expect("a sequence")).collect();

@@ -87,6 +87,17 @@ pub enum EngineError {
         /// Tokens that fit.
         context_length: usize,
     },
+    /// The sequences that there are have taken the pages that the step needs.
+    #[error(
+        "the step needs {missing} pages of the KV cache more than the {available} that can be had; free a sequence, or \
+         create the engine with more kv_tokens"
+    )]
+    OutOfPages {
+        /// Pages that are missing.
+        missing: usize,
+        /// Pages that could be had.
+        available: usize,
+    },
     /// A token id is not in the vocabulary.
     #[error("token {token} is not in the vocabulary of {vocab_size} tokens")]
     UnknownToken {

@@ -68,8 +68,8 @@ pub(super) fn plan(
     step.runs.clear();
     step.wanted.clear();
     spans.clear();
-    for item in batch {
-        let position = reserve(cache, item)?;
+    let positions = reserve(cache, batch)?;
+    for (item, position) in batch.iter().zip(positions) {
         let row = step.tokens.len();
         step.runs.push(Run { sequence: item.sequence, row, position, tokens: item.tokens.len() });
         step.tokens.extend_from_slice(item.tokens);
@@ -105,15 +105,26 @@ fn check(batch: &[StepItem<'_>], vocab_size: usize) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Makes room for an item; returns where its first token stands.
-fn reserve(cache: &mut KvCache, item: &StepItem<'_>) -> Result<usize, EngineError> {
-    let unknown = EngineError::UnknownSequence { id: item.sequence };
-    let position = cache.len(item.sequence).ok_or(unknown.clone())?;
-    match cache.reserve(item.sequence, item.tokens.len()) {
-        Ok(()) => Ok(position),
-        Err(KvError::Full { length, adding, context_length }) => {
-            Err(EngineError::ContextOverflow { length, adding, context_length })
+/// Makes room for all items; returns where the first token of each stands.
+fn reserve(cache: &mut KvCache, batch: &[StepItem<'_>]) -> Result<Vec<usize>, EngineError> {
+    let wants: Vec<_> = batch.iter().map(|item| (item.sequence, item.tokens.len())).collect();
+    cache.reserve(&wants).map_err(refusal)?;
+    let place = |item: &StepItem<'_>| {
+        cache.len(item.sequence).ok_or(EngineError::UnknownSequence { id: item.sequence })
+    };
+    batch.iter().map(place).collect()
+}
+
+/// What a refusal of the cache means at the engine's door.
+pub(super) fn refusal(error: KvError) -> EngineError {
+    match error {
+        KvError::UnknownSequence { id } => EngineError::UnknownSequence { id },
+        KvError::Full { length, adding, context_length } => {
+            EngineError::ContextOverflow { length, adding, context_length }
         }
-        Err(KvError::UnknownSequence | KvError::OutOfMemory { .. }) => Err(unknown),
+        KvError::OutOfPages { needed, available } => {
+            EngineError::OutOfPages { missing: needed - available, available }
+        }
+        KvError::OutOfMemory { .. } => EngineError::Cache(error),
     }
 }

@@ -1,5 +1,7 @@
 //! Why a cache refuses.
 
+use super::sequence::SequenceId;
+
 /// Why a cache refuses. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KvError {
@@ -12,8 +14,11 @@ pub enum KvError {
         bytes: usize,
     },
     /// The id was freed or belongs to another cache.
-    #[error("unknown sequence")]
-    UnknownSequence,
+    #[error("unknown sequence {id:?}")]
+    UnknownSequence {
+        /// The id.
+        id: SequenceId,
+    },
     /// The sequence would grow past its context.
     #[error("{length} tokens and {adding} more are over the context of {context_length}")]
     Full {
@@ -23,5 +28,13 @@ pub enum KvError {
         adding: usize,
         /// Tokens that fit.
         context_length: usize,
+    },
+    /// The pool has not that many pages now.
+    #[error("{needed} pages are needed and {available} can be had")]
+    OutOfPages {
+        /// Pages that were to be taken.
+        needed: usize,
+        /// Pages that are free, or kept for later prompts only.
+        available: usize,
     },
 }

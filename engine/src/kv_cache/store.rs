@@ -108,6 +108,14 @@ impl Store {
         }
     }
 
+    /// Copies the first `tokens` tokens of a page to another page.
+    pub(super) fn copy(&mut self, from: u32, to: u32, tokens: usize) {
+        for head in 0..self.heads {
+            let place = |page: u32| (page as usize * self.heads + head) * PAGE_TOKENS;
+            self.numbers.copy(place(from), place(to), tokens, self.head_dim);
+        }
+    }
+
     /// One page of one head, as it is stored.
     pub(super) fn tile(&self, page: u32, head: usize) -> KvTile<'_> {
         let place = (page as usize * self.heads + head) * PAGE_TOKENS;
@@ -150,6 +158,19 @@ impl Numbers {
                 let blocks = numbers.len().div_ceil(KV_BLOCK);
                 let scales = &mut scales[place * blocks..(place + 1) * blocks];
                 quantize(numbers, &mut codes[at], scales);
+            }
+        }
+    }
+
+    fn copy(&mut self, from: usize, to: usize, rows: usize, head_dim: usize) {
+        let span = |width: usize| from * width..(from + rows) * width;
+        match self {
+            Self::F16(bits) => bits.copy_within(span(head_dim), to * head_dim),
+            Self::F32(stored) => stored.copy_within(span(head_dim), to * head_dim),
+            Self::Q8 { codes, scales } => {
+                let blocks = head_dim.div_ceil(KV_BLOCK);
+                codes.copy_within(span(head_dim), to * head_dim);
+                scales.copy_within(span(blocks), to * blocks);
             }
         }
     }

@@ -9,6 +9,14 @@ pub(super) struct Layer {
     pub(super) values: Store,
 }
 
+impl Layer {
+    /// Copies the first `tokens` tokens of a page to another page.
+    pub(super) fn copy(&mut self, from: u32, to: u32, tokens: usize) {
+        self.keys.copy(from, to, tokens);
+        self.values.copy(from, to, tokens);
+    }
+}
+
 /// One layer of one sequence. Tiles are `PAGE_TOKENS x head_dim`, tokens in order; the caller knows how many count.
 #[derive(Debug, Clone, Copy)]
 pub struct KvView<'c> {
