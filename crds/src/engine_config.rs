@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     names::SOURCE_MOUNT,
-    realm_model::{HttpSource, HuggingFaceSource, ImageSource, PvcSource},
+    realm_model::{
+        HttpSource, HuggingFaceSource, ImageSource, KvCacheType, PvcSource,
+        settings::DEFAULT_PREFILL_TOKENS,
+    },
 };
 
 /// What one engine-server serves, and how.
@@ -77,6 +80,20 @@ pub struct EngineSettings {
     pub threads: Option<u32>,
     /// Tokens that one step computes at most.
     pub batch_tokens: u32,
+    /// Prompt tokens that one step computes at most while other sequences are answering.
+    #[serde(default = "default_prefill_tokens")]
+    pub prefill_tokens: u32,
+    /// How keys and values are stored.
+    #[serde(default)]
+    pub kv_cache_type: KvCacheType,
+    /// Tokens of the KV cache, of all sequences together; `None` lets each fill its context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_tokens: Option<u32>,
+}
+
+/// For configurations that an older operator wrote.
+fn default_prefill_tokens() -> u32 {
+    DEFAULT_PREFILL_TOKENS
 }
 
 /// Who may use the model. Holds hashes of API keys, never keys.

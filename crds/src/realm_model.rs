@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     settings::{
-        Access, AccessMode, Cache, CacheMode, Engine, Exposure, Observability, Resources, Rollout,
-        Service, ServiceType, Switch,
+        Access, AccessMode, Cache, CacheMode, Engine, Exposure, KvCacheType, Observability,
+        Resources, Rollout, Service, ServiceType, Switch,
     },
     source::{HttpSource, HuggingFaceSource, ImageSource, PvcSource, SecretKey, Source},
     status::{Artifact, ManagedObject, ManagedState, RealmModelStatus},

@@ -114,7 +114,10 @@ fn defaults_of_the_schema_are_the_defaults_of_the_types() {
     let [(_, model), _] = definitions();
     let spec = &schema(&model)["properties"]["spec"]["properties"];
     assert_eq!(spec["replicas"]["default"], 1);
-    assert_eq!(spec["engine"]["default"], json!({"parallel": 4, "batchTokens": 512}));
+    assert_eq!(
+        spec["engine"]["default"],
+        json!({"parallel": 4, "batchTokens": 512, "prefillTokens": 128, "kvCacheType": "F16"})
+    );
     assert_eq!(
         spec["cache"]["default"],
         json!({"mode": "Ephemeral", "accessMode": "ReadWriteOnce"})

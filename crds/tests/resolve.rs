@@ -53,7 +53,9 @@ fn defaults_are_resolved_and_the_source_keeps_its_form() {
           },
           "engine": {
             "parallel": 4,
-            "batchTokens": 512
+            "batchTokens": 512,
+            "prefillTokens": 128,
+            "kvCacheType": "F16"
           },
           "anonymous": false,
           "drainTimeoutSeconds": 120

@@ -167,6 +167,8 @@ pub struct Metrics {
     pub inter_token_latency: Histograms<ModelLabels>,
     /// Prompt tokens accepted.
     pub prompt_tokens: Family<TenantLabels, Counter>,
+    /// Of those, tokens that the tenant had computed before.
+    pub cached_prompt_tokens: Family<TenantLabels, Counter>,
     /// Output tokens delivered.
     pub output_tokens: Family<TenantLabels, Counter>,
     /// Sequences in the running batch.
@@ -181,6 +183,10 @@ pub struct Metrics {
     pub client_disconnects: Family<TenantLabels, Counter>,
     /// KV cache in use, 0 to 1.
     pub kv_cache_usage: Family<ModelLabels, RatioGauge>,
+    /// Bytes of the KV cache that the running sequences of a tenant hold; a page that two of them share counts twice.
+    pub kv_cache_bytes: Family<TenantLabels, Gauge>,
+    /// Sequences whose pages were taken for others.
+    pub preemptions: Family<TenantLabels, Counter>,
     /// Tokens per step.
     pub batch_tokens: Histograms<PhaseLabels>,
     /// Time per step.
@@ -233,6 +239,7 @@ impl Metrics {
     /// Creates the series of a tenant at zero, so that rates over them start at the first request.
     pub fn attach_tenant(&self, labels: &TenantLabels) {
         drop(self.prompt_tokens.get_or_create(labels));
+        drop(self.cached_prompt_tokens.get_or_create(labels));
         drop(self.output_tokens.get_or_create(labels));
         drop(self.requests_running.get_or_create(labels));
         drop(self.queue_depth.get_or_create(labels));
@@ -261,6 +268,7 @@ impl Metrics {
             queue_wait: Family::new_with_constructor(buckets::request_seconds),
             inter_token_latency: Family::new_with_constructor(buckets::token_seconds),
             prompt_tokens: Family::default(),
+            cached_prompt_tokens: Family::default(),
             output_tokens: Family::default(),
             requests_running: Family::default(),
             queue_depth: Family::default(),
@@ -268,6 +276,8 @@ impl Metrics {
             auth_failures: Family::default(),
             client_disconnects: Family::default(),
             kv_cache_usage: Family::default(),
+            kv_cache_bytes: Family::default(),
+            preemptions: Family::default(),
             batch_tokens: Family::new_with_constructor(buckets::tokens),
             engine_step: Family::new_with_constructor(buckets::token_seconds),
             model_info: Family::default(),
@@ -291,6 +301,7 @@ impl Metrics {
         r.register("realm_queue_wait_seconds", "Time between admission and first prefill step", self.queue_wait.clone());
         r.register("realm_inter_token_latency_seconds", "Gap between two output tokens of one stream", self.inter_token_latency.clone());
         r.register("realm_prompt_tokens", "Prompt tokens accepted", self.prompt_tokens.clone());
+        r.register("realm_cached_prompt_tokens", "Prompt tokens that the tenant had computed before", self.cached_prompt_tokens.clone());
         r.register("realm_output_tokens", "Output tokens delivered to clients", self.output_tokens.clone());
         r.register("realm_requests_running", "Sequences in the running batch", self.requests_running.clone());
         r.register("realm_queue_depth", "Sequences admitted and waiting", self.queue_depth.clone());
@@ -303,6 +314,8 @@ impl Metrics {
     #[rustfmt::skip]
     fn register_engine(&self, r: &mut Registry) {
         r.register("realm_kv_cache_usage_ratio", "KV cache in use, 0 to 1", self.kv_cache_usage.clone());
+        r.register("realm_kv_cache_bytes", "Bytes of the KV cache that running sequences hold, shared pages counted for each", self.kv_cache_bytes.clone());
+        r.register("realm_preemptions", "Sequences that gave their KV pages up and began again later", self.preemptions.clone());
         r.register("realm_batch_tokens", "Tokens per engine step", self.batch_tokens.clone());
         r.register("realm_engine_step_seconds", "Engine step time", self.engine_step.clone());
         r.register("realm_model_info", "Always 1", self.model_info.clone());

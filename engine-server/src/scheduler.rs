@@ -1,6 +1,8 @@
 //! The scheduler: one thread that owns the engine and runs the sequences of all requests together, a step at a time.
 //!
-//! Continuous batching: a sequence joins at the next step and leaves at the step that ends it. The thread waits for new
+//! Continuous batching: a sequence joins at the next step in which the KV cache has room for it, and leaves at the step that
+//! ends it. It takes what its tenant has computed before. When pages run out, one sequence of the tenant that holds most
+//! gives its pages up and begins again later; its client sees nothing but a delay. The thread waits for new
 //! work only when it has none, and never for a client, a disk or a network: each sequence has a channel with room for all
 //! its events. A receiver that is dropped ends its sequence at the next step and frees its KV slot.
 //! A panic inside a step fails the sequences in flight; the engine is made anew, at most [`MAX_ENGINE_REBUILDS`] times,
@@ -20,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
+        batch::Budget,
         event::{Event, SequenceRequest, SubmitError},
         queue::QueueBounds,
         runner::{Runner, RunnerParts},
@@ -33,6 +36,7 @@ use crate::{
 pub mod batch;
 pub mod event;
 pub mod queue;
+pub mod room;
 mod runner;
 pub mod seam;
 mod sequence;
@@ -48,6 +52,8 @@ pub struct SchedulerOptions {
     pub parallel: usize,
     /// Tokens per step.
     pub batch_tokens: usize,
+    /// Prompt tokens per step when other sequences decode in it: bounds the time between the tokens of a stream.
+    pub prefill_tokens: usize,
     /// Bounds of the queue before the batch.
     pub queue: QueueBounds,
     /// Metric label `model`.
@@ -93,7 +99,10 @@ impl Scheduler {
         };
         let runner = Runner::new(RunnerParts {
             parallel: options.parallel.clamp(1, MAX_STEP_TOKENS - 1),
-            batch_tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
+            budget: Budget {
+                tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
+                prefill_beside_decode: options.prefill_tokens.max(1),
+            },
             model_label: options.model_label,
             model,
             engine,
@@ -115,11 +124,15 @@ impl Scheduler {
         let labels = TenantLabels { tenant: tenant.label.clone(), model: self.model_label.clone() };
         let mut waiting = Vec::with_capacity(requests.len());
         let mut receivers = Vec::with_capacity(requests.len());
+        let mut last_prompt = None;
         for request in requests {
             if request.prompt.is_empty() {
                 return Err(SubmitError::EmptyPrompt);
             }
-            let (sequence, receiver) = Sequence::new(request)?;
+            let prompt = Arc::clone(&request.prompt);
+            let repeated = last_prompt.as_ref().is_some_and(|last| Arc::ptr_eq(last, &prompt));
+            let (sequence, receiver) = Sequence::new(request, repeated)?;
+            last_prompt = Some(prompt);
             waiting.push(Waiting {
                 sequence,
                 tenant: tenant.id.clone(),

@@ -10,8 +10,8 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use realm_engine::{
     engine::{
-        Engine, EngineError, EngineOptions, Model, ModelOptions, SequenceId, StepItem, StepLogits,
-        TokenId,
+        Engine, EngineError, EngineOptions, Model, ModelOptions, PrefixSalt, SequenceId, StepItem,
+        StepLogits, TokenId,
     },
     sampler::SamplerParams,
     tokenizer::SpecialTokens,
@@ -22,7 +22,7 @@ use realm_engine_server::{
         EventReceiver, MAX_ENGINE_REBUILDS, Scheduler, SchedulerOptions,
         event::{Event, Failure, FinishReason, SequenceRequest, SubmitError},
         queue::QueueBounds,
-        seam::StepEngine,
+        seam::{Pages, StepEngine},
     },
     tenant::{Tenant, TenantId},
 };
@@ -37,8 +37,24 @@ struct Faulty {
 }
 
 impl StepEngine for Faulty {
-    fn new_sequence(&mut self) -> Result<SequenceId, EngineError> {
-        self.engine.new_sequence()
+    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
+        StepEngine::new_sequence(&mut self.engine, salt)
+    }
+
+    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
+        self.engine.reuse_prefix(id, tokens)
+    }
+
+    fn pages(&self) -> Pages {
+        self.engine.pages()
+    }
+
+    fn pages_held(&self, id: SequenceId) -> usize {
+        self.engine.pages_held(id)
+    }
+
+    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
+        self.engine.shared_pages(salt, tokens)
     }
 
     fn free_sequence(&mut self, id: SequenceId) {
@@ -80,6 +96,7 @@ fn bench() -> Bench {
     let options = SchedulerOptions {
         parallel: 2,
         batch_tokens: 64,
+        prefill_tokens: 64,
         queue: QueueBounds { total: 8, per_tenant: 8 },
         model_label: "m".into(),
     };

@@ -7,6 +7,7 @@
 //! and touched when it is used.
 
 mod error;
+mod kv_type;
 mod pool;
 mod prefix;
 mod sequence;
@@ -19,10 +20,11 @@ use crate::tokenizer::TokenId;
 
 pub use self::{
     error::KvError,
+    kv_type::{KV_BLOCK, KvType},
     prefix::PrefixSalt,
     sequence::SequenceId,
     shape::{KvShape, PAGE_TOKENS},
-    store::{KV_BLOCK, KvTile, KvType},
+    store::KvTile,
     view::KvView,
 };
 

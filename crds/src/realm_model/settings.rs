@@ -15,6 +15,13 @@ pub(crate) const EPHEMERAL_MESSAGE: &str =
     "cache.storageClassName needs mode PVC: set cache.mode to PVC or remove the class";
 pub(crate) const CLASS_RULE: &str = "self.mode != 'PVC' || oldSelf.mode != 'PVC' || (self.accessMode == oldSelf.accessMode && has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName))";
 pub(crate) const CLASS_MESSAGE: &str = "cache.storageClassName and cache.accessMode cannot change on an existing claim: set mode to Ephemeral first, then to PVC with the new values";
+pub(crate) const KV_TOKENS_RULE: &str =
+    "!has(self.kvTokens) || !has(self.contextLength) || self.kvTokens >= self.contextLength";
+pub(crate) const KV_TOKENS_MESSAGE: &str = "engine.kvTokens must be at least engine.contextLength, else a sequence could not use its context: raise one or lower the other";
+/// Prompt tokens of a step beside answers, when the manifest does not say.
+pub(crate) const DEFAULT_PREFILL_TOKENS: u32 = 128;
+/// Largest KV cache, in tokens.
+pub(crate) const KV_TOKENS_MAX: i64 = 268_435_456;
 pub(crate) const SURGE_RULE: &str = "self.maxSurge > 0 || self.maxUnavailable > 0";
 pub(crate) const SURGE_MESSAGE: &str = "maxSurge and maxUnavailable must not both be 0, else no pod could ever be replaced: set one to 1";
 pub(crate) const DRAIN_RULE: &str =
@@ -24,15 +31,29 @@ pub(crate) const INTERVAL_RULE: &str =
     "duration(self) >= duration('1s') && duration(self) <= duration('1h')";
 pub(crate) const INTERVAL_MESSAGE: &str = "interval must be from 1s to 1h";
 
+/// How the KV cache stores keys and values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum KvCacheType {
+    /// Half precision.
+    #[default]
+    F16,
+    /// Single precision: twice the memory.
+    F32,
+    /// Eight bits and a scale for each 32 numbers: about half the memory of F16, for a very small loss.
+    #[serde(rename = "Q8_0")]
+    Q8_0,
+}
+
 /// Settings of the inference engine.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [{ "rule": KV_TOKENS_RULE, "message": KV_TOKENS_MESSAGE }]))]
 pub struct Engine {
     /// Tokens of one sequence, prompt and answer together. Defaults to what the model was trained for, at most 8192.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_048_576))]
     pub context_length: Option<u32>,
-    /// Sequences that are generated at the same time; each has its own KV cache of contextLength tokens.
+    /// Sequences that are generated at the same time. They share the KV cache, see kvTokens.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: u32,
     /// Threads that compute. Defaults to the pod's CPUs.
@@ -43,11 +64,31 @@ pub struct Engine {
     /// between the tokens of other sequences short.
     #[schemars(range(min = 1, max = 65536))]
     pub batch_tokens: u32,
+    /// Prompt tokens that one step computes at most while other sequences are answering. Bounds the time between the
+    /// tokens of an answer beside which a long prompt is read.
+    #[schemars(range(min = 1, max = 65536))]
+    pub prefill_tokens: u32,
+    /// How the KV cache stores keys and values: F16, F32 or Q8_0.
+    pub kv_cache_type: KvCacheType,
+    /// Tokens that the KV cache of a pod holds, of all sequences together. Sequences take room as they grow; when there is
+    /// none left, the newest of the tenant that holds most begins again later. At least contextLength. Defaults to
+    /// contextLength for each of the parallel sequences.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 268_435_456))]
+    pub kv_tokens: Option<u32>,
 }
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { context_length: None, parallel: 4, threads: None, batch_tokens: 512 }
+        Self {
+            context_length: None,
+            parallel: 4,
+            threads: None,
+            batch_tokens: 512,
+            prefill_tokens: DEFAULT_PREFILL_TOKENS,
+            kv_cache_type: KvCacheType::F16,
+            kv_tokens: None,
+        }
     }
 }
 

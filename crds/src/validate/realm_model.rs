@@ -105,6 +105,12 @@ fn check_numbers(spec: &RealmModelSpec, checks: &mut Checks) {
         checks.range("spec.engine.threads", threads.into(), 1, 1024);
     }
     checks.range("spec.engine.batchTokens", spec.engine.batch_tokens.into(), 1, 65536);
+    checks.range("spec.engine.prefillTokens", spec.engine.prefill_tokens.into(), 1, 65536);
+    if let Some(tokens) = spec.engine.kv_tokens {
+        checks.range("spec.engine.kvTokens", tokens.into(), 1, settings::KV_TOKENS_MAX);
+        let holds = spec.engine.context_length.is_none_or(|context| tokens >= context);
+        checks.require(holds, "spec.engine", settings::KV_TOKENS_MESSAGE);
+    }
     checks.range("spec.exposure.service.port", spec.exposure.service.port.into(), 1, 65535);
     check_quantity(spec.resources.cpu.as_ref(), "spec.resources.cpu", checks);
     check_quantity(spec.resources.memory.as_ref(), "spec.resources.memory", checks);

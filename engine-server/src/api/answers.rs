@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::context::RequestContext,
+    api::{context::RequestContext, openai::Usage},
     metrics::{Metrics, ModelLabels, TenantLabels, observe_seconds},
     scheduler::{
         EventReceiver,
@@ -26,6 +26,7 @@ pub(super) struct Answers {
     context: RequestContext,
     stopping: CancellationToken,
     completion_tokens: usize,
+    cached_tokens: usize,
 }
 
 /// When the tokens of one answer came.
@@ -63,7 +64,17 @@ impl Answers {
                 ReceiverStream::new(receiver).map(move |event| (index, Some(event))).chain(end);
             events.push(stream.boxed());
         }
-        Self { events, clocks, open, metrics, labels, context, stopping, completion_tokens: 0 }
+        Self {
+            events,
+            clocks,
+            open,
+            metrics,
+            labels,
+            context,
+            stopping,
+            completion_tokens: 0,
+            cached_tokens: 0,
+        }
     }
 
     /// How many answers there are.
@@ -71,9 +82,9 @@ impl Answers {
         self.clocks.len()
     }
 
-    /// Tokens of the answers that have ended.
-    pub(super) fn completion_tokens(&self) -> usize {
-        self.completion_tokens
+    /// Token counts of the answers that have ended.
+    pub(super) fn usage(&self, prompt_tokens: usize) -> Usage {
+        Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens)
     }
 
     /// The next thing that happens; `None` when all answers have ended. An error ends them all.
@@ -127,6 +138,7 @@ impl Answers {
 
     fn finished(&mut self, index: usize, finish: Finish) {
         self.completion_tokens += finish.completion_tokens;
+        self.cached_tokens += finish.cached_tokens;
         let clock = &mut self.clocks[index];
         clock.ended = true;
         if let (Some(first), Some(last), later @ 1..) =

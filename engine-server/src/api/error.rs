@@ -185,6 +185,7 @@ impl From<Failure> for ApiError {
         let message = failure.to_string();
         match failure {
             Failure::Engine => Self::internal(message),
+            Failure::TooLarge { .. } => Self::invalid("prompt", "context_length_exceeded", message),
             Failure::Stopping => Self::unavailable("stopping", message).closing(),
         }
     }

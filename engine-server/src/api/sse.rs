@@ -17,7 +17,6 @@ use crate::{
         answers::{Answer, Answers},
         context::RequestContext,
         error::ApiError,
-        openai::Usage,
         wire::Wire,
     },
     scheduler::event::Failure,
@@ -105,7 +104,7 @@ impl<W: Wire> EventStream<W> {
 
     fn end(&mut self) -> serde_json::Result<()> {
         if self.options.include_usage {
-            let usage = Usage::new(self.options.prompt_tokens, self.answers.completion_tokens());
+            let usage = self.answers.usage(self.options.prompt_tokens);
             self.pending.push_back(self.wire.usage(usage)?);
         }
         self.pending.push_back(DONE.to_owned());

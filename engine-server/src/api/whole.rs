@@ -9,7 +9,6 @@ use crate::{
     api::{
         answers::{Answer, Answers},
         error::ApiError,
-        openai::Usage,
         wire::{WholeAnswer, Wire},
     },
     scheduler::event::FinishReason,
@@ -33,7 +32,7 @@ pub(super) async fn respond(
             (index, Answer::Finished(finish)) => whole[index].reason = finish.reason,
         }
     }
-    let usage = Usage::new(prompt_tokens, answers.completion_tokens());
+    let usage = answers.usage(prompt_tokens);
     let json = wire.whole(&whole, usage).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written as JSON");
         ApiError::internal("the answer cannot be written as JSON")

@@ -1,7 +1,8 @@
 //! Who is in the next step, and with how many tokens. Pure: sizes in, shares out.
 //!
 //! Every sequence that decodes gets its one token, so that a long prompt never stalls a stream. What is left of the
-//! step's token budget goes to prompts: split evenly between the tenants that have one (what a tenant does not need goes
+//! step's token budget goes to prompts, less of it when sequences decode beside them, so that the time of a step and with
+//! it the time between the tokens of a stream stays short. It is split evenly between the tenants that have one (what a tenant does not need goes
 //! to the others), and inside a tenant first come, first served.
 
 /// What a running sequence needs next.
@@ -31,15 +32,33 @@ pub struct Share {
     pub tokens: usize,
 }
 
+/// Tokens of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Of all sequences.
+    pub tokens: usize,
+    /// Of prompts, when other sequences decode in the same step.
+    pub prefill_beside_decode: usize,
+}
+
+impl Budget {
+    /// What prompts may take beside so many decodes. At least one token, so that they always move on.
+    fn prefill(self, decodes: usize) -> usize {
+        let left = self.tokens.saturating_sub(decodes);
+        let bound = if decodes == 0 { left } else { left.min(self.prefill_beside_decode) };
+        bound.max(1)
+    }
+}
+
 /// Composes a step of at most `max(budget, candidates)` tokens. `turn` counts steps: the tenant that is served first
 /// moves on with it. Shares come in the order of the candidates.
 pub fn compose<T: PartialEq + Copy>(
     candidates: &[Candidate<T>],
-    budget: usize,
+    budget: Budget,
     turn: usize,
 ) -> Vec<Share> {
     let decodes = candidates.iter().filter(|candidate| candidate.need == Need::Decode).count();
-    let mut granted = grant(&demands(candidates, turn), budget.saturating_sub(decodes).max(1));
+    let mut granted = grant(&demands(candidates, turn), budget.prefill(decodes));
     let mut shares = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
         let tokens = match candidate.need {
@@ -167,11 +186,27 @@ mod tests {
         for (name, needs, budget, turn, expected) in cases {
             let candidates: Vec<_> =
                 needs.into_iter().map(|(tenant, need)| Candidate { tenant, need }).collect();
+            let budget = Budget { tokens: budget, prefill_beside_decode: usize::MAX };
             let shares: Vec<_> = compose(&candidates, budget, turn)
                 .into_iter()
                 .map(|share| (share.index, share.tokens))
                 .collect();
             assert_eq!(shares, expected, "{name}");
         }
+    }
+    #[test]
+    fn a_long_prompt_is_read_in_small_pieces_beside_decodes() {
+        let budget = Budget { tokens: 512, prefill_beside_decode: 32 };
+        let candidate = |tenant, need| Candidate { tenant, need };
+        let taken = |candidates: &[Candidate<char>]| -> Vec<usize> {
+            compose(candidates, budget, 0).into_iter().map(|share| share.tokens).collect()
+        };
+        let prompts = [candidate('a', p(4096)), candidate('b', p(4096))];
+        assert_eq!(taken(&prompts), [256, 256], "nobody waits for it");
+        let beside = [prompts[0], candidate('c', D), prompts[1]];
+        assert_eq!(taken(&beside), [16, 1, 16]);
+        let decodes: Vec<_> = std::iter::repeat_n(candidate('c', D), 511).collect();
+        let full: Vec<_> = decodes.into_iter().chain([prompts[0]]).collect();
+        assert_eq!(taken(&full).iter().sum::<usize>(), 512, "the step's budget holds, too");
     }
 }

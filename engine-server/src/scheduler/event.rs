@@ -73,6 +73,9 @@ pub struct Finish {
     pub reason: FinishReason,
     /// All tokens that were produced, the one that ended it included.
     pub completion_tokens: usize,
+    /// Prompt tokens that needed no work because the tenant had computed them before. Counted for the first choice of
+    /// each prompt only, like the prompt.
+    pub cached_tokens: usize,
 }
 
 /// Why a sequence ended.
@@ -90,6 +93,15 @@ pub enum Failure {
     /// The engine failed; the cause is in the log.
     #[error("the engine failed while it computed this answer; send the request again")]
     Engine,
+    /// It is larger than the whole KV cache.
+    #[error(
+        "the prompt and its answer need {missing} pages more than the server's KV cache has; shorten the prompt, or \
+         serve the model with a larger engine.kvTokens"
+    )]
+    TooLarge {
+        /// Pages that were missing with nothing else running.
+        missing: usize,
+    },
     /// The server stops.
     #[error("the server is stopping and its drain time is over; send the request again")]
     Stopping,

@@ -69,6 +69,22 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
+    /// Puts an item back at the head of the tenant's line. It was in the queue before, so no bound refuses it.
+    pub fn push_front(&mut self, tenant: &TenantId, item: T) {
+        self.len += 1;
+        if !self.lines.contains_key(tenant) {
+            self.turns.push_back(tenant.clone());
+        }
+        self.lines.entry(tenant.clone()).or_default().push_front(item);
+    }
+
+    /// Takes the first of the tenant whose turn it is, if it is `wanted`. Nobody else is taken in its place, so that what
+    /// needs much is not overtaken for ever by what needs little.
+    pub fn pop_if(&mut self, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        let next = self.lines.get(self.turns.front()?)?.front()?;
+        if wanted(next) { self.pop() } else { None }
+    }
+
     /// Takes the first of the tenant whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
         let tenant = self.turns.pop_front()?;
@@ -173,5 +189,18 @@ mod tests {
         assert_eq!(queue.pop(), None);
         queue.push_all(&id("a"), vec![4]).unwrap();
         assert_eq!(queue.pop(), Some(4));
+    }
+    #[test]
+    fn what_comes_back_is_first_and_what_does_not_fit_stays_first() {
+        let mut queue = queue(2, 2);
+        queue.push_all(&id("a"), vec![1, 2]).unwrap();
+        queue.push_front(&id("a"), 0);
+        queue.push_front(&id("b"), 10);
+        assert_eq!(queue.len(), 4, "also over the bound");
+        assert_eq!(queue.pop_if(|&item| item > 0), None);
+        assert_eq!(queue.len(), 4);
+        let order: Vec<u32> = std::iter::from_fn(|| queue.pop_if(|_| true)).collect();
+        assert_eq!(order, [0, 10, 1, 2]);
+        assert!(queue.is_empty());
     }
 }

@@ -1,18 +1,20 @@
 //! The scheduler thread's loop: take what waits, compose a step, run it, hand out what it gave.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use realm_engine::engine::{EngineError, LogitsWanted, Model, SequenceId, StepItem};
+use realm_engine::engine::{EngineError, LogitsWanted, Model, PrefixSalt, SequenceId, StepItem};
 
 use crate::{
     metrics::{Component, Metrics, ModelLabels, Phase, PhaseLabels, TenantLabels, observe_seconds},
     scheduler::{
-        batch::{Candidate, Need, Share, compose},
+        batch::{Budget, Candidate, Need, Share, compose},
         event::Failure,
+        room::{Holding, Reading, awaits, fits, gives_way},
         seam::{EngineFactory, StepEngine},
         sequence::Sequence,
         work::{Inbox, Order, Waiting},
@@ -26,7 +28,7 @@ pub const MAX_ENGINE_REBUILDS: usize = 3;
 /// What a runner is made of.
 pub(super) struct RunnerParts {
     pub(super) parallel: usize,
-    pub(super) batch_tokens: usize,
+    pub(super) budget: Budget,
     pub(super) model_label: String,
     pub(super) model: Arc<Model>,
     pub(super) engine: Box<dyn StepEngine>,
@@ -41,9 +43,11 @@ pub(super) struct Runner {
     /// Steps so far; who is served first moves on with it.
     turn: usize,
     rebuilds: usize,
+    /// Whose bytes in the KV cache were not 0 when they were last observed.
+    holders: Vec<TenantLabels>,
 }
 
-/// A sequence that has a KV slot.
+/// A sequence that has a place in the batch.
 struct Running {
     id: SequenceId,
     sequence: Sequence,
@@ -51,12 +55,23 @@ struct Running {
     labels: TenantLabels,
 }
 
+impl Running {
+    /// The prompt that it is reading, if it is.
+    fn reading(&self) -> Option<Reading<'_, &TenantId>> {
+        matches!(self.sequence.need(), Need::Prefill(_)).then(|| Reading {
+            tenant: &self.tenant,
+            tokens: self.sequence.tokens(),
+            computed: self.sequence.computed(),
+        })
+    }
+}
+
 /// The thread must end.
 struct Broken;
 
 impl Runner {
     pub(super) fn new(parts: RunnerParts) -> Self {
-        Self { parts, running: Vec::new(), turn: 0, rebuilds: 0 }
+        Self { parts, running: Vec::new(), turn: 0, rebuilds: 0, holders: Vec::new() }
     }
 
     /// Runs until it is told to stop or the engine fails too often.
@@ -78,25 +93,39 @@ impl Runner {
         }
     }
 
+    /// Lets sequences begin while there is a place in the batch and room in the KV cache.
     fn admit(&mut self) {
-        let places = self.parts.parallel.saturating_sub(self.running.len());
-        let (admitted, abandoned) = self.parts.inbox.take(places);
-        for waiting in &abandoned {
+        for waiting in &self.parts.inbox.take_abandoned() {
             self.parts.metrics.queue_depth.get_or_create(&waiting.labels).dec();
         }
-        for waiting in admitted {
+        while self.running.len() < self.parts.parallel {
+            let fits = |waiting: &Waiting| self.fits(waiting);
+            let Some(waiting) = self.parts.inbox.take_next(fits) else { return };
             self.begin(waiting);
         }
+    }
+
+    fn fits(&self, waiting: &Waiting) -> bool {
+        let engine = &self.parts.engine;
+        let tokens = waiting.sequence.tokens();
+        let pages = engine.shared_pages(&salt(&waiting.tenant), tokens);
+        let running = self.running.iter().map(|running| Holding {
+            tokens: running.sequence.tokens().len(),
+            pages: engine.pages_held(running.id),
+        });
+        fits(running, Holding { tokens: tokens.len(), pages }, engine.pages().available)
     }
 
     fn begin(&mut self, waiting: Waiting) {
         let Waiting { sequence, tenant, labels, since } = waiting;
         let metrics = &self.parts.metrics;
         metrics.queue_depth.get_or_create(&labels).dec();
-        match self.parts.engine.new_sequence() {
+        match self.parts.engine.new_sequence(salt(&tenant)) {
             Ok(id) => {
                 metrics.requests_running.get_or_create(&labels).inc();
-                observe_seconds(&metrics.queue_wait, &labels, since.elapsed());
+                if !sequence.was_preempted() {
+                    observe_seconds(&metrics.queue_wait, &labels, since.elapsed());
+                }
                 self.running.push(Running { id, sequence, tenant, labels });
             }
             Err(error) => {
@@ -110,6 +139,10 @@ impl Runner {
     fn guarded_step(&mut self) -> Result<(), Broken> {
         match catch_unwind(AssertUnwindSafe(|| self.step())) {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(EngineError::OutOfPages { missing, .. })) => {
+                self.make_room(missing);
+                Ok(())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "a step of the engine failed");
                 self.fail_running(&Failure::Engine);
@@ -122,6 +155,41 @@ impl Runner {
                 );
                 self.parts.metrics.panic_caught(Component::engine);
                 self.abandon_engine()
+            }
+        }
+    }
+
+    /// Takes the pages of one sequence, which begins again later from what it has said so far. One that runs alone and
+    /// still lacks pages never fits.
+    fn make_room(&mut self, missing: usize) {
+        let engine = &self.parts.engine;
+        let held: Vec<(&TenantId, usize)> = self
+            .running
+            .iter()
+            .map(|running| (&running.tenant, engine.pages_held(running.id)))
+            .collect();
+        match gives_way(&held) {
+            Some(index) if held.len() > 1 => self.preempt(index),
+            _ => self.fail_running(&Failure::TooLarge { missing }),
+        }
+    }
+
+    fn preempt(&mut self, index: usize) {
+        let Running { mut sequence, tenant, labels, .. } = self.release(index);
+        sequence.preempt();
+        tracing::debug!(%tenant, tokens = sequence.tokens().len(), "no pages left: a sequence begins again later");
+        self.parts.metrics.preemptions.get_or_create(&labels).inc();
+        self.parts.metrics.queue_depth.get_or_create(&labels).inc();
+        self.parts.inbox.put_back(Waiting { sequence, tenant, labels, since: Instant::now() });
+    }
+
+    /// Takes what is in the KV cache already of the prompts that are being read.
+    fn reuse(&mut self) {
+        let RunnerParts { engine, metrics, .. } = &mut self.parts;
+        for Running { id, sequence, labels, .. } in &mut self.running {
+            if matches!(sequence.need(), Need::Prefill(_)) {
+                let saved = sequence.reused(engine.reuse_prefix(*id, sequence.tokens()));
+                metrics.cached_prompt_tokens.get_or_create(labels).inc_by(saved as u64);
             }
         }
     }
@@ -151,6 +219,7 @@ impl Runner {
 
     fn step(&mut self) -> Result<(), EngineError> {
         let started = Instant::now();
+        self.reuse();
         let shares = self.compose();
         let context = self.parts.engine.context_length();
         let rooms: Vec<usize> =
@@ -169,7 +238,7 @@ impl Runner {
             }
         }
         self.turn = self.turn.wrapping_add(1);
-        self.observe(phase, started.elapsed(), context);
+        self.observe(phase, started.elapsed());
         for index in over.into_iter().rev() {
             drop(self.release(index));
         }
@@ -177,12 +246,23 @@ impl Runner {
     }
 
     fn compose(&self) -> Vec<Share> {
-        let candidates: Vec<Candidate<&TenantId>> = self
-            .running
-            .iter()
-            .map(|running| Candidate { tenant: &running.tenant, need: running.sequence.need() })
-            .collect();
-        compose(&candidates, self.parts.batch_tokens, self.turn)
+        let taking_part: Vec<usize> =
+            (0..self.running.len()).filter(|&index| !self.awaits_another(index)).collect();
+        let candidate = |&index: &usize| {
+            let running = &self.running[index];
+            Candidate { tenant: &running.tenant, need: running.sequence.need() }
+        };
+        let candidates: Vec<Candidate<&TenantId>> = taking_part.iter().map(candidate).collect();
+        let shares = compose(&candidates, self.parts.budget, self.turn);
+        let place = |share: Share| Share { index: taking_part[share.index], ..share };
+        shares.into_iter().map(place).collect()
+    }
+
+    /// Whether the first prompt that its tenant is reading is about to compute what this one needs next.
+    fn awaits_another(&self, index: usize) -> bool {
+        let Some(next) = self.running[index].reading() else { return false };
+        let mut earlier = self.running[..index].iter().filter_map(Running::reading);
+        earlier.find(|first| first.tenant == next.tenant).is_some_and(|first| awaits(&next, &first))
     }
 
     /// Tokens that the sequence can still take after its share.
@@ -195,7 +275,7 @@ impl Runner {
         let running = self.running.remove(index);
         self.parts.engine.free_sequence(running.id);
         self.parts.metrics.requests_running.get_or_create(&running.labels).dec();
-        self.observe_kv(self.parts.engine.context_length());
+        self.observe_kv();
         running
     }
 
@@ -205,7 +285,7 @@ impl Runner {
         }
     }
 
-    fn observe(&self, phase: PhaseCount, took: Duration, context: usize) {
+    fn observe(&mut self, phase: PhaseCount, took: Duration) {
         let metrics = &self.parts.metrics;
         let labels = |phase| PhaseLabels { model: self.parts.model_label.clone(), phase };
         for (phase, tokens) in [(Phase::prefill, phase.prefill), (Phase::decode, phase.decode)] {
@@ -214,15 +294,27 @@ impl Runner {
             }
         }
         observe_seconds(&metrics.engine_step, &labels(phase.name()), took);
-        self.observe_kv(context);
+        self.observe_kv();
     }
 
-    fn observe_kv(&self, context: usize) {
-        let held: usize =
-            self.running.iter().map(|running| self.parts.engine.sequence_len(running.id)).sum();
-        let whole = (context * self.parts.parallel).max(1);
+    fn observe_kv(&mut self) {
+        let pages = self.parts.engine.pages();
+        let used = pages.total.saturating_sub(pages.available) as f64 / pages.total.max(1) as f64;
         let labels = ModelLabels { model: self.parts.model_label.clone() };
-        self.parts.metrics.kv_cache_usage.get_or_create(&labels).set(held as f64 / whole as f64);
+        self.parts.metrics.kv_cache_usage.get_or_create(&labels).set(used);
+        let mut held: BTreeMap<&str, (&TenantLabels, usize)> = BTreeMap::new();
+        for running in &self.running {
+            let entry = held.entry(&running.labels.tenant).or_insert((&running.labels, 0));
+            entry.1 += self.parts.engine.pages_held(running.id) * pages.bytes;
+        }
+        let gauges = &self.parts.metrics.kv_cache_bytes;
+        for labels in self.holders.iter().filter(|labels| !held.contains_key(&*labels.tenant)) {
+            gauges.get_or_create(labels).set(0);
+        }
+        for (labels, bytes) in held.values() {
+            gauges.get_or_create(labels).set(*bytes as i64);
+        }
+        self.holders = held.into_values().map(|(labels, _)| labels.clone()).collect();
     }
 }
 
@@ -266,6 +358,11 @@ impl PhaseCount {
             _ => Phase::mixed,
         }
     }
+}
+
+/// Only sequences of the same tenant share what is in the KV cache.
+fn salt(tenant: &TenantId) -> PrefixSalt {
+    PrefixSalt::Private(tenant.to_string().into())
 }
 
 fn item(running: &Running, share: Share) -> StepItem<'_> {

@@ -1,7 +1,7 @@
 //! One running sequence: where its prompt stands, what it has produced, and when it ends. Knows no engine and no thread:
 //! a row of logits goes in, events go out through its channel.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use realm_engine::{
     engine::TokenId,
@@ -26,11 +26,16 @@ const MAX_OUTPUT_TOKENS: usize = 1 << 20;
 /// A sequence from its admission to its last event.
 #[derive(Debug)]
 pub(super) struct Sequence {
-    prompt: Arc<[TokenId]>,
-    /// Prompt tokens in the KV cache.
-    prefilled: usize,
-    /// The token that is not in the KV cache yet.
-    last: Option<TokenId>,
+    /// The prompt, then what was produced.
+    tokens: Vec<TokenId>,
+    /// Of the tokens, how many are in the KV cache.
+    computed: usize,
+    /// Prompt tokens that were in the KV cache before this sequence began.
+    cached: usize,
+    /// The same prompt was counted already, for another choice of the same request.
+    repeated: bool,
+    /// How often its pages were taken from it.
+    preemptions: usize,
     sampler: Sampler,
     text: Text,
     produced: usize,
@@ -55,16 +60,19 @@ struct Text {
 
 impl Sequence {
     /// A sequence that has not begun, and where its events arrive. The channel holds all the events that it can ever
-    /// have, so a slow reader never stalls a step.
+    /// have, so a slow reader never stalls a step. `repeated` when the prompt was counted for another choice already.
     pub(super) fn new(
         request: SequenceRequest,
+        repeated: bool,
     ) -> Result<(Self, mpsc::Receiver<Event>), SamplerError> {
         let max_tokens = request.max_tokens.clamp(1, MAX_OUTPUT_TOKENS);
         let (events, receiver) = mpsc::channel(max_tokens + EXTRA_EVENTS);
         let sequence = Self {
-            prompt: request.prompt,
-            prefilled: 0,
-            last: None,
+            tokens: request.prompt.to_vec(),
+            computed: 0,
+            cached: 0,
+            repeated,
+            preemptions: 0,
             sampler: Sampler::new(request.sampling)?,
             text: Text::new(request.stop),
             produced: 0,
@@ -78,32 +86,61 @@ impl Sequence {
 
     /// What it needs in the next step.
     pub(super) fn need(&self) -> Need {
-        match self.prompt.len() - self.prefilled {
-            0 => Need::Decode,
+        match self.tokens.len() - self.computed {
+            1 if self.produced > 0 => Need::Decode,
             left => Need::Prefill(left),
         }
     }
 
+    /// Prompt and answer so far.
+    pub(super) fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// Of the tokens, how many are in the KV cache.
+    pub(super) fn computed(&self) -> usize {
+        self.computed
+    }
+
     /// The tokens that a share of `count` stands for, and whether logits are wanted after them.
     pub(super) fn next_tokens(&self, count: usize) -> (&[TokenId], bool) {
-        if self.prefilled < self.prompt.len() {
-            let end = (self.prefilled + count).min(self.prompt.len());
-            (&self.prompt[self.prefilled..end], end == self.prompt.len())
-        } else {
-            (self.last.as_slice(), true)
-        }
+        let end = (self.computed + count).min(self.tokens.len());
+        (&self.tokens[self.computed..end], end == self.tokens.len())
     }
 
     /// Notes that a share of `count` tokens is in the KV cache.
     pub(super) fn advance(&mut self, count: usize) {
-        self.prefilled = (self.prefilled + count).min(self.prompt.len());
+        self.computed = (self.computed + count).min(self.tokens.len());
+    }
+
+    /// Notes that the first `held` tokens are in the KV cache because others have computed them. Returns how many of the
+    /// request's prompt tokens that saves, for the request's token counts.
+    pub(super) fn reused(&mut self, held: usize) -> usize {
+        let saved = held.saturating_sub(self.computed);
+        self.computed += saved;
+        if self.repeated || self.produced > 0 || self.preemptions > 0 {
+            return 0;
+        }
+        self.cached += saved;
+        saved
+    }
+
+    /// Notes that its pages were taken from it: everything is to be computed again, nothing that was said is lost.
+    pub(super) fn preempt(&mut self) {
+        self.computed = 0;
+        self.preemptions += 1;
+    }
+
+    /// Whether its pages were taken from it.
+    pub(super) fn was_preempted(&self) -> bool {
+        self.preemptions > 0
     }
 
     /// Chooses the next token from a row of logits and says what follows. `true` when the sequence is over.
     pub(super) fn choose(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> bool {
         let token = self.sampler.sample(logits);
         self.sampler.accept(token);
-        self.last = Some(token);
+        self.tokens.push(token);
         self.produced += 1;
         self.unreported += 1;
         if tokenizer.is_end_of_generation(token) {
@@ -150,7 +187,11 @@ impl Sequence {
                 Output { tokens: std::mem::take(&mut self.unreported), ..Output::default() };
             self.send(Event::Output(output));
         }
-        self.send(Event::Finished(Finish { reason, completion_tokens: self.produced }));
+        self.send(Event::Finished(Finish {
+            reason,
+            completion_tokens: self.produced,
+            cached_tokens: self.cached,
+        }));
         true
     }
 

@@ -17,7 +17,7 @@ use crate::{
     tenant::TenantId,
 };
 
-/// A sequence that waits for a KV slot.
+/// A sequence that waits for a place in the batch and for pages of the KV cache.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) sequence: Sequence,
@@ -83,12 +83,20 @@ impl Inbox {
         if state.stopping { Order::Stop } else { Order::Work }
     }
 
-    /// Takes up to `places` sequences whose turn it is, and all that nobody listens to any more.
-    pub(super) fn take(&self, places: usize) -> (Vec<Waiting>, Vec<Waiting>) {
-        let mut state = self.lock();
-        let abandoned = state.queue.take_where(|waiting| waiting.sequence.is_abandoned());
-        let admitted = std::iter::from_fn(|| state.queue.pop()).take(places).collect();
-        (admitted, abandoned)
+    /// Takes out all that nobody listens to any more.
+    pub(super) fn take_abandoned(&self) -> Vec<Waiting> {
+        self.lock().queue.take_where(|waiting| waiting.sequence.is_abandoned())
+    }
+
+    /// Takes the sequence whose turn it is, if it fits.
+    pub(super) fn take_next(&self, fits: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
+        self.lock().queue.pop_if(fits)
+    }
+
+    /// Puts a sequence whose pages were taken back at the head of its tenant's line.
+    pub(super) fn put_back(&self, waiting: Waiting) {
+        let tenant = waiting.tenant.clone();
+        self.lock().queue.push_front(&tenant, waiting);
     }
 
     /// Closes the queue and returns what is left in it.

@@ -3,8 +3,10 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Instant};
 
-use realm_crds::engine_config::EngineConfig;
-use realm_engine::engine::{Engine, EngineError, EngineOptions, LoadError, Model, ModelOptions};
+use realm_crds::{engine_config::EngineConfig, realm_model::KvCacheType};
+use realm_engine::engine::{
+    Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions,
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -126,16 +128,23 @@ fn engine_options(config: &EngineConfig, model: &Model) -> EngineOptions {
     let threads = settings.threads.and_then(|threads| NonZeroUsize::new(threads as usize));
     let threads = threads.unwrap_or_else(default_threads);
     let trained = model.info().context_length;
-    let context = settings
-        .context_length
-        .map_or(trained.min(DEFAULT_MAX_CONTEXT), |context| context as usize);
-    EngineOptions::new(threads, context, settings.parallel.max(1) as usize)
+    let kv_tokens = settings.kv_tokens.map(|tokens| tokens as usize);
+    let default = trained.min(DEFAULT_MAX_CONTEXT).min(kv_tokens.unwrap_or(usize::MAX));
+    let context = settings.context_length.map_or(default, |context| context as usize);
+    let kv_type = match settings.kv_cache_type {
+        KvCacheType::F16 => KvType::F16,
+        KvCacheType::F32 => KvType::F32,
+        KvCacheType::Q8_0 => KvType::Q8_0,
+    };
+    let sequences = settings.parallel.max(1) as usize;
+    EngineOptions { kv_type, kv_tokens, ..EngineOptions::new(threads, context, sequences) }
 }
 
 fn scheduler_options(config: &EngineConfig, limits: Limits) -> SchedulerOptions {
     SchedulerOptions {
         parallel: config.engine.parallel as usize,
         batch_tokens: config.engine.batch_tokens as usize,
+        prefill_tokens: config.engine.prefill_tokens as usize,
         queue: QueueBounds { total: limits.queue_depth, per_tenant: limits.queue_depth_per_tenant },
         model_label: config.served_name.clone(),
     }

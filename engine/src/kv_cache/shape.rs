@@ -1,6 +1,6 @@
 //! What a cache has to hold, and how much memory that takes.
 
-use super::store::KvType;
+use super::kv_type::KvType;
 
 /// Tokens of one page.
 pub const PAGE_TOKENS: usize = 32;

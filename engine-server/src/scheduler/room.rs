@@ -1,0 +1,118 @@
+//! Room in the KV cache: whether one more sequence may begin, who waits for another's work, and who gives way when pages
+//! run out. Pure: what runs goes in, a decision comes out.
+
+use realm_engine::engine::{PAGE_TOKENS, TokenId};
+
+/// What a sequence has and is going to need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holding {
+    /// Tokens that are known: the prompt, and what was produced.
+    pub tokens: usize,
+    /// Pages that it has.
+    pub pages: usize,
+}
+
+impl Holding {
+    /// Pages that it is about to take: for its known tokens, and one to go on with.
+    fn promised(self) -> usize {
+        (self.tokens.div_ceil(PAGE_TOKENS) + 1).saturating_sub(self.pages)
+    }
+}
+
+/// Whether a sequence fits beside those that run. Each is given what it is about to need, so that what has just begun does
+/// not have to give way at once. With nothing else running everything may try.
+pub fn fits(
+    running: impl ExactSizeIterator<Item = Holding>,
+    next: Holding,
+    available: usize,
+) -> bool {
+    running.len() == 0
+        || running.map(Holding::promised).sum::<usize>() + next.promised() <= available
+}
+
+/// Who gives way when pages run out: of the tenant that holds most pages, the sequence that began last and holds any.
+/// `running` is each sequence's tenant and pages, in the order in which they began.
+pub fn gives_way<T: PartialEq + Copy>(running: &[(T, usize)]) -> Option<usize> {
+    let held = |tenant: T| -> usize {
+        running.iter().filter(|(owner, _)| *owner == tenant).map(|(_, pages)| pages).sum()
+    };
+    let (largest, _) = running.iter().max_by_key(|(tenant, _)| held(*tenant))?;
+    running.iter().rposition(|(tenant, pages)| tenant == largest && *pages > 0)
+}
+
+/// A prompt that is being read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a, T> {
+    /// Whose.
+    pub tenant: T,
+    /// All of it.
+    pub tokens: &'a [TokenId],
+    /// How much of it is read.
+    pub computed: usize,
+}
+
+/// Whether `next` had better wait, because `first`, which is served before it, is about to compute the page of tokens that
+/// it needs next.
+pub fn awaits<T: PartialEq>(next: &Reading<'_, T>, first: &Reading<'_, T>) -> bool {
+    let end = (next.computed / PAGE_TOKENS + 1) * PAGE_TOKENS;
+    // The last token of a prompt is always computed.
+    let shareable = end < next.tokens.len() && first.computed < end;
+    shareable && next.tenant == first.tenant && first.tokens.get(..end) == next.tokens.get(..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_begins_when_all_can_go_on() {
+        let holding = |tokens, pages| Holding { tokens, pages };
+        let next = holding(100, 0);
+        let cases = [
+            ("nothing runs", vec![], 0, true),
+            ("five pages for the new one", vec![holding(64, 3)], 5, true),
+            ("one short", vec![holding(64, 3)], 4, false),
+            ("a prompt that is still being read needs its pages", vec![holding(320, 2)], 13, false),
+            ("and then both fit", vec![holding(320, 2)], 14, true),
+        ];
+        for (name, running, available, expected) in cases {
+            assert_eq!(fits(running.into_iter(), next, available), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_youngest_of_the_largest_holder_gives_way() {
+        let cases: [(&str, &[(char, usize)], Option<usize>); 5] = [
+            ("nobody", &[], None),
+            ("alone", &[('a', 3)], Some(0)),
+            (
+                "the tenant with most, though each has less",
+                &[('a', 2), ('b', 3), ('a', 2)],
+                Some(2),
+            ),
+            ("who has none frees none", &[('a', 4), ('b', 3), ('a', 0)], Some(0)),
+            ("nobody holds any", &[('a', 0)], None),
+        ];
+        for (name, running, expected) in cases {
+            assert_eq!(gives_way(running), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_waits_for_pages_that_are_about_to_be_computed() {
+        let tokens: Vec<TokenId> = (0..100).collect();
+        let mut other = tokens.clone();
+        other[40] = 7;
+        let reading = |tenant, tokens, computed| Reading { tenant, tokens, computed };
+        let next = reading('a', &tokens[..70], 0);
+        assert!(awaits(&next, &reading('a', &tokens, 0)));
+        assert!(awaits(&next, &reading('a', &tokens, 31)));
+        assert!(awaits(&next, &reading('a', &other, 0)), "its first page is the same");
+        assert!(!awaits(&next, &reading('a', &tokens, 32)), "the page is there to be taken");
+        assert!(!awaits(&next, &reading('b', &tokens, 0)), "tenants share nothing");
+        let later = reading('a', &tokens[..70], 32);
+        assert!(awaits(&later, &reading('a', &tokens, 40)));
+        assert!(!awaits(&later, &reading('a', &other, 40)), "they differ in the second page");
+        assert!(!awaits(&reading('a', &tokens[..64], 32), &reading('a', &tokens, 32)));
+    }
+}
