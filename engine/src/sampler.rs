@@ -81,7 +81,7 @@ impl Sampler {
         self.penalize();
         self.bias();
         if self.params.temperature == 0.0 {
-            return greedy(&self.logits);
+            return most_likely(&self.logits);
         }
         self.candidates.fill(&self.logits, self.params.temperature);
         self.candidates.keep_top_k(self.params.top_k as usize);
@@ -114,8 +114,8 @@ impl Sampler {
     }
 }
 
-/// The largest logit; ties to the lowest id.
-fn greedy(logits: &[f32]) -> TokenId {
+/// The token with the largest logit; ties to the lowest id, and token 0 when there is none.
+pub fn most_likely(logits: &[f32]) -> TokenId {
     let mut best = (0, f32::NEG_INFINITY);
     for (token, &logit) in logits.iter().enumerate() {
         if logit > best.1 {

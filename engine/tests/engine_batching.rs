@@ -163,6 +163,25 @@ fn a_slot_forgets_its_last_sequence() {
 }
 
 #[test]
+fn a_truncated_sequence_goes_on_as_if_the_rest_had_never_been() {
+    let model = tiny();
+    let mut engine = engine(&model, 1, 128, 2);
+    let straight = engine.new_sequence().unwrap();
+    engine.step(&[last(straight, &[1, 2, 3])]).unwrap();
+    let expected = engine.step(&[last(straight, &[4])]).unwrap().item(0).to_vec();
+    let sequence = engine.new_sequence().unwrap();
+    engine.step(&[last(sequence, &[1, 2, 3])]).unwrap();
+    engine.step(&[last(sequence, &[9; 70])]).unwrap();
+    engine.truncate(sequence, 3).unwrap();
+    assert_eq!(engine.sequence_len(sequence), 3);
+    let found = engine.step(&[last(sequence, &[4])]).unwrap().item(0).to_vec();
+    assert_eq!(found, expected);
+    engine.free_sequence(sequence);
+    let gone = EngineError::UnknownSequence { id: sequence };
+    assert_eq!(engine.truncate(sequence, 0), Err(gone));
+}
+
+#[test]
 fn a_neighbour_does_not_change_a_sequence() {
     let model = tiny();
     let run = |neighbour: &[TokenId]| {

@@ -27,6 +27,7 @@ const LAYERS: [(&str, &[&[&str]]); 2] = [
             &["ops", "kv_cache"],
             &["model", "sampler"],
             &["engine"],
+            &["speculation"],
         ],
     ),
     (
