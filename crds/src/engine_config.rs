@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     names::SOURCE_MOUNT,
     realm_model::{
-        HttpSource, HuggingFaceSource, ImageSource, KvCacheType, PvcSource,
+        HttpSource, HuggingFaceSource, ImageSource, KvCacheType, PvcSource, Speculation,
         settings::DEFAULT_PREFILL_TOKENS,
     },
 };
@@ -89,6 +89,9 @@ pub struct EngineSettings {
     /// Tokens of the KV cache, of all sequences together; `None` lets each fill its context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<u32>,
+    /// Guessing of the next tokens.
+    #[serde(default)]
+    pub speculation: Speculation,
 }
 
 /// For configurations that an older operator wrote.

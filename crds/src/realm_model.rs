@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     settings::{
         Access, AccessMode, Cache, CacheMode, Engine, Exposure, KvCacheType, Observability,
-        Resources, Rollout, Service, ServiceType, Switch,
+        Resources, Rollout, Service, ServiceType, Speculation, SpeculationMode, Switch,
     },
     source::{HttpSource, HuggingFaceSource, ImageSource, PvcSource, SecretKey, Source},
     status::{Artifact, ManagedObject, ManagedState, RealmModelStatus},

@@ -137,6 +137,7 @@ pub fn engine_config(model: &RealmModel) -> Result<EngineConfig, ResolveError> {
             prefill_tokens: spec.engine.prefill_tokens,
             kv_cache_type: spec.engine.kv_cache_type,
             kv_tokens: spec.engine.kv_tokens,
+            speculation: spec.engine.speculation.clone(),
         },
         anonymous: spec.access.anonymous,
         drain_timeout_seconds: spec.rollout.drain_timeout.seconds()?,

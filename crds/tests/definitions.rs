@@ -116,7 +116,13 @@ fn defaults_of_the_schema_are_the_defaults_of_the_types() {
     assert_eq!(spec["replicas"]["default"], 1);
     assert_eq!(
         spec["engine"]["default"],
-        json!({"parallel": 4, "batchTokens": 512, "prefillTokens": 128, "kvCacheType": "F16"})
+        json!({
+            "parallel": 4,
+            "batchTokens": 512,
+            "prefillTokens": 128,
+            "kvCacheType": "F16",
+            "speculation": {"mode": "Auto", "maxDraftTokens": 8},
+        })
     );
     assert_eq!(
         spec["cache"]["default"],

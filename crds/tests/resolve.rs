@@ -55,7 +55,11 @@ fn defaults_are_resolved_and_the_source_keeps_its_form() {
             "parallel": 4,
             "batchTokens": 512,
             "prefillTokens": 128,
-            "kvCacheType": "F16"
+            "kvCacheType": "F16",
+            "speculation": {
+              "mode": "Auto",
+              "maxDraftTokens": 8
+            }
           },
           "anonymous": false,
           "drainTimeoutSeconds": 120

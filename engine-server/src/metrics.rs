@@ -171,6 +171,10 @@ pub struct Metrics {
     pub cached_prompt_tokens: Family<TenantLabels, Counter>,
     /// Output tokens delivered.
     pub output_tokens: Family<TenantLabels, Counter>,
+    /// Tokens that were guessed.
+    pub speculation_drafted: Family<TenantLabels, Counter>,
+    /// Guessed tokens that became output.
+    pub speculation_accepted: Family<TenantLabels, Counter>,
     /// Sequences in the running batch.
     pub requests_running: Family<TenantLabels, Gauge>,
     /// Sequences admitted and waiting.
@@ -241,6 +245,8 @@ impl Metrics {
         drop(self.prompt_tokens.get_or_create(labels));
         drop(self.cached_prompt_tokens.get_or_create(labels));
         drop(self.output_tokens.get_or_create(labels));
+        drop(self.speculation_drafted.get_or_create(labels));
+        drop(self.speculation_accepted.get_or_create(labels));
         drop(self.requests_running.get_or_create(labels));
         drop(self.queue_depth.get_or_create(labels));
         drop(self.client_disconnects.get_or_create(labels));
@@ -270,6 +276,8 @@ impl Metrics {
             prompt_tokens: Family::default(),
             cached_prompt_tokens: Family::default(),
             output_tokens: Family::default(),
+            speculation_drafted: Family::default(),
+            speculation_accepted: Family::default(),
             requests_running: Family::default(),
             queue_depth: Family::default(),
             rejections: Family::default(),
@@ -303,6 +311,8 @@ impl Metrics {
         r.register("realm_prompt_tokens", "Prompt tokens accepted", self.prompt_tokens.clone());
         r.register("realm_cached_prompt_tokens", "Prompt tokens that the tenant had computed before", self.cached_prompt_tokens.clone());
         r.register("realm_output_tokens", "Output tokens delivered to clients", self.output_tokens.clone());
+        r.register("realm_speculation_drafted_tokens", "Tokens guessed by speculative decoding", self.speculation_drafted.clone());
+        r.register("realm_speculation_accepted_tokens", "Guessed tokens that became output", self.speculation_accepted.clone());
         r.register("realm_requests_running", "Sequences in the running batch", self.requests_running.clone());
         r.register("realm_queue_depth", "Sequences admitted and waiting", self.queue_depth.clone());
         r.register("realm_rejections", "Requests refused before admission", self.rejections.clone());

@@ -40,6 +40,7 @@ pub mod room;
 mod runner;
 pub mod seam;
 mod sequence;
+pub(crate) mod speculation;
 pub mod stop;
 mod work;
 
@@ -54,6 +55,8 @@ pub struct SchedulerOptions {
     pub batch_tokens: usize,
     /// Prompt tokens per step when other sequences decode in it: bounds the time between the tokens of a stream.
     pub prefill_tokens: usize,
+    /// Tokens that are guessed for a sequence in a step, at most; 0 guesses none.
+    pub max_draft_tokens: usize,
     /// Bounds of the queue before the batch.
     pub queue: QueueBounds,
     /// Metric label `model`.
@@ -103,6 +106,7 @@ impl Scheduler {
                 tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
                 prefill_beside_decode: options.prefill_tokens.max(1),
             },
+            max_draft_tokens: options.max_draft_tokens,
             model_label: options.model_label,
             model,
             engine,

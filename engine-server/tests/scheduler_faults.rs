@@ -69,6 +69,10 @@ impl StepEngine for Faulty {
         self.engine.context_length()
     }
 
+    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        self.engine.truncate(id, length)
+    }
+
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
         assert!(
             !batch.iter().any(|item| item.tokens.contains(&self.trigger)),
@@ -97,6 +101,7 @@ fn bench() -> Bench {
         parallel: 2,
         batch_tokens: 64,
         prefill_tokens: 64,
+        max_draft_tokens: 8,
         queue: QueueBounds { total: 8, per_tenant: 8 },
         model_label: "m".into(),
     };

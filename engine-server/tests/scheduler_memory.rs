@@ -89,6 +89,10 @@ impl StepEngine for Recorder {
         self.engine.shared_pages(salt, tokens)
     }
 
+    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        self.engine.truncate(id, length)
+    }
+
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
         if self.always_full {
             return Err(EngineError::OutOfPages { missing: 2, available: 0 });
@@ -132,6 +136,7 @@ impl Setup {
             parallel: self.parallel,
             batch_tokens: 512,
             prefill_tokens: self.prefill_tokens,
+            max_draft_tokens: 0,
             queue: QueueBounds { total: 64, per_tenant: 64 },
             model_label: "m".into(),
         };

@@ -76,6 +76,8 @@ pub struct Engine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 268_435_456))]
     pub kv_tokens: Option<u32>,
+    /// Guessing of the next tokens, so that one step can give several.
+    pub speculation: Speculation,
 }
 
 impl Default for Engine {
@@ -88,7 +90,36 @@ impl Default for Engine {
             prefill_tokens: DEFAULT_PREFILL_TOKENS,
             kv_cache_type: KvCacheType::F16,
             kv_tokens: None,
+            speculation: Speculation::default(),
         }
+    }
+}
+
+/// When the next tokens are guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum SpeculationMode {
+    /// Where it makes answers faster: measured while the engine runs, for each sequence.
+    #[default]
+    Auto,
+    /// Never. (The word "Off" would be a boolean in the YAML that kubectl reads.)
+    Never,
+}
+
+/// Speculative decoding: the next tokens are guessed from what the text repeats, and computed in the step that checks
+/// them. Answers are the same as without it.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Speculation {
+    /// Auto (guess where it makes answers faster) or Never.
+    pub mode: SpeculationMode,
+    /// Tokens guessed for one sequence in a step, at most.
+    #[schemars(range(min = 1, max = 16))]
+    pub max_draft_tokens: u32,
+}
+
+impl Default for Speculation {
+    fn default() -> Self {
+        Self { mode: SpeculationMode::Auto, max_draft_tokens: 8 }
     }
 }
 

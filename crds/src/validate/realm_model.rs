@@ -111,6 +111,8 @@ fn check_numbers(spec: &RealmModelSpec, checks: &mut Checks) {
         let holds = spec.engine.context_length.is_none_or(|context| tokens >= context);
         checks.require(holds, "spec.engine", settings::KV_TOKENS_MESSAGE);
     }
+    let drafts = spec.engine.speculation.max_draft_tokens;
+    checks.range("spec.engine.speculation.maxDraftTokens", drafts.into(), 1, 16);
     checks.range("spec.exposure.service.port", spec.exposure.service.port.into(), 1, 65535);
     check_quantity(spec.resources.cpu.as_ref(), "spec.resources.cpu", checks);
     check_quantity(spec.resources.memory.as_ref(), "spec.resources.memory", checks);

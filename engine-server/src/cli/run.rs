@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal, Read, Write, stderr, stdin, stdout},
     num::NonZeroUsize,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -13,13 +14,13 @@ use serde_json::json;
 use super::{
     chat,
     exit::Exit,
-    generation::{Finish, Generator},
+    generation::{Finish, Generator, Speculating},
     model_word,
     question::{Asking, chat_tokens, message, opening, print_piece, raw_tokens},
     signals::Interrupts,
     surroundings::StoreArgs,
 };
-use crate::threads::default_threads;
+use crate::{store::Store, threads::default_threads};
 
 /// The longest prompt that is read from standard input, in bytes.
 const MAX_STDIN_BYTES: u64 = 16 * 1024 * 1024;
@@ -67,6 +68,12 @@ pub(super) struct RunArgs {
     /// Threads that compute [default: the CPU limit of the container, or all CPUs]
     #[arg(long, value_name = "NUMBER", env = "REALM_THREADS")]
     pub threads: Option<NonZeroUsize>,
+    /// Tokens that are guessed in a step at most, where that makes the answer faster; 0 guesses none. The answer is the same
+    #[arg(long, value_name = "TOKENS", default_value_t = 8, value_parser = clap::value_parser!(u8).range(0..=16), env = "REALM_DRAFT_TOKENS")]
+    pub draft_tokens: u8,
+    /// A smaller model of the same vocabulary that guesses, written as MODEL is [default: guesses come from the text]
+    #[arg(long, value_name = "MODEL", env = "REALM_DRAFT_MODEL")]
+    pub draft_model: Option<String>,
     /// Print the answer and its measures as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -86,13 +93,13 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
     let cancel = interrupts.token();
     let store = args.store.open()?;
-    let path = tokio::select! {
-        path = model_word::find(&args.model, &store) => path?,
+    let (path, draft_model) = tokio::select! {
+        paths = find(&args, &store) => paths?,
         () = cancel.cancelled() => return Err(Exit::Interrupted.into()),
     };
     // The engine computes for seconds at a time: not on a thread that serves tasks.
     tokio::task::spawn_blocking(move || {
-        let asking = open(&args, &path)?;
+        let asking = open(&args, &path, draft_model.as_deref())?;
         match prompt {
             Some(prompt) => answer(asking, &args, &prompt, &interrupts),
             None => chat::converse(asking, &interrupts),
@@ -102,7 +109,17 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     .context("the generation ended unexpectedly")?
 }
 
-fn open(args: &RunArgs, path: &std::path::Path) -> anyhow::Result<Asking> {
+/// The files of the model and of the draft model.
+async fn find(args: &RunArgs, store: &Store) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
+    let path = model_word::find(&args.model, store).await?;
+    let draft_model = match &args.draft_model {
+        Some(word) => Some(model_word::find(word, store).await?),
+        None => None,
+    };
+    Ok((path, draft_model))
+}
+
+fn open(args: &RunArgs, path: &Path, draft_model: Option<&Path>) -> anyhow::Result<Asking> {
     let seed = match args.seed {
         Some(seed) => seed,
         None => getrandom::u64()
@@ -117,7 +134,9 @@ fn open(args: &RunArgs, path: &std::path::Path) -> anyhow::Result<Asking> {
     realm_engine::sampler::Sampler::new(sampling.clone())
         .map_err(|error| Exit::Usage(error.to_string()))?;
     let threads = args.threads.unwrap_or_else(default_threads);
-    let generator = Generator::open(path, threads, args.context.map(NonZeroUsize::get))?;
+    let context = args.context.map(NonZeroUsize::get);
+    let speculating = Speculating { most: args.draft_tokens.into(), draft_model };
+    let generator = Generator::open(path, threads, context, speculating)?;
     Ok(Asking {
         generator,
         sampling,

@@ -14,6 +14,7 @@ use realm_crds::names::{API_PORT, MANAGEMENT_PORT};
 use super::{
     exit::Exit,
     laptop::Laptop,
+    model_word,
     signals::Interrupts,
     source::{Supply, supply},
     surroundings::{StoreArgs, fetch},
@@ -44,6 +45,10 @@ pub(super) struct ServeArgs {
     /// The model's file, instead of what the manifest's source names; needed for the sources pvc and image
     #[arg(long, value_name = "PATH", env = "REALM_MODEL_FILE")]
     pub model_file: Option<PathBuf>,
+    /// A smaller model of the same vocabulary that guesses tokens: a .gguf file, the name or digest of a model in the
+    /// store, hf:OWNER/REPO/FILE.gguf[@REVISION], or a manifest [default: guesses come from the text]
+    #[arg(long, value_name = "MODEL", env = "REALM_DRAFT_MODEL")]
+    pub draft_model: Option<String>,
     /// In a cluster: the engine configuration that the operator writes
     #[arg(long, value_name = "ENGINE.JSON")]
     pub config: Option<PathBuf>,
@@ -149,9 +154,16 @@ async fn find_model(
 ) -> Result<ModelFile, String> {
     let in_cluster = args.config.is_some();
     let store = args.store.open();
-    let found =
-        async { model_file(args.model_file.as_deref(), &resolved, &store?, in_cluster).await }
-            .await;
+    let found: anyhow::Result<ModelFile> = async {
+        let store = store?;
+        let file = model_file(args.model_file.as_deref(), &resolved, &store, in_cluster).await?;
+        let draft_model = match &args.draft_model {
+            Some(word) => Some(model_word::find(word, &store).await?),
+            None => None,
+        };
+        Ok(ModelFile { draft_model, ..file })
+    }
+    .await;
     found.map_err(|error| {
         let words = format!("{error:#}");
         failure.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
@@ -171,7 +183,7 @@ async fn model_file(
     match supply(&resolved.config)? {
         Supply::Fetch(wanted) => {
             let file = fetch(store, &wanted, false).await?;
-            Ok(ModelFile { path: file.path, digest: file.digest.to_string() })
+            Ok(ModelFile { path: file.path, digest: file.digest.to_string(), draft_model: None })
         }
         Supply::Mounted(path) if in_cluster => hashed(path).await,
         Supply::Mounted(_) => Err(Exit::Usage(
@@ -190,5 +202,5 @@ async fn hashed(path: PathBuf) -> anyhow::Result<ModelFile> {
     let digest = tokio::task::spawn_blocking(move || Digest::of_file(&task_path))
         .await?
         .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(ModelFile { path, digest: digest.to_string() })
+    Ok(ModelFile { path, digest: digest.to_string(), draft_model: None })
 }

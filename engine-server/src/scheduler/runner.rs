@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use realm_engine::engine::{EngineError, LogitsWanted, Model, PrefixSalt, SequenceId, StepItem};
+use realm_engine::{
+    engine::{EngineError, LogitsWanted, Model, PAGE_TOKENS, PrefixSalt, SequenceId, StepItem},
+    speculation::Verified,
+};
 
 use crate::{
     metrics::{Component, Metrics, ModelLabels, Phase, PhaseLabels, TenantLabels, observe_seconds},
@@ -17,6 +20,7 @@ use crate::{
         room::{Holding, Reading, awaits, fits, gives_way},
         seam::{EngineFactory, StepEngine},
         sequence::Sequence,
+        speculation::{Decoding, Draft, Narrow, Speculator},
         work::{Inbox, Order, Waiting},
     },
     tenant::TenantId,
@@ -29,6 +33,7 @@ pub const MAX_ENGINE_REBUILDS: usize = 3;
 pub(super) struct RunnerParts {
     pub(super) parallel: usize,
     pub(super) budget: Budget,
+    pub(super) max_draft_tokens: usize,
     pub(super) model_label: String,
     pub(super) model: Arc<Model>,
     pub(super) engine: Box<dyn StepEngine>,
@@ -45,11 +50,16 @@ pub(super) struct Runner {
     rebuilds: usize,
     /// Whose bytes in the KV cache were not 0 when they were last observed.
     holders: Vec<TenantLabels>,
+    speculator: Speculator,
+    /// Sequences so far; their numbers name them to the draft model.
+    begun: u64,
 }
 
 /// A sequence that has a place in the batch.
 struct Running {
     id: SequenceId,
+    /// Its number, which no other sequence has.
+    key: u64,
     sequence: Sequence,
     tenant: TenantId,
     labels: TenantLabels,
@@ -66,12 +76,32 @@ impl Running {
     }
 }
 
+/// What a step chose for a sequence.
+struct Outcome {
+    /// Its place among those that run.
+    index: usize,
+    /// Tokens that it held before the step.
+    held: usize,
+    /// Tokens that were guessed for it.
+    guessed: usize,
+    verified: Verified,
+}
+
 /// The thread must end.
 struct Broken;
 
 impl Runner {
     pub(super) fn new(parts: RunnerParts) -> Self {
-        Self { parts, running: Vec::new(), turn: 0, rebuilds: 0, holders: Vec::new() }
+        let speculator = Speculator::new(parts.max_draft_tokens);
+        Self {
+            parts,
+            running: Vec::new(),
+            turn: 0,
+            rebuilds: 0,
+            holders: Vec::new(),
+            speculator,
+            begun: 0,
+        }
     }
 
     /// Runs until it is told to stop or the engine fails too often.
@@ -117,7 +147,7 @@ impl Runner {
     }
 
     fn begin(&mut self, waiting: Waiting) {
-        let Waiting { sequence, tenant, labels, since } = waiting;
+        let Waiting { mut sequence, tenant, labels, since } = waiting;
         let metrics = &self.parts.metrics;
         metrics.queue_depth.get_or_create(&labels).dec();
         match self.parts.engine.new_sequence(salt(&tenant)) {
@@ -126,7 +156,11 @@ impl Runner {
                 if !sequence.was_preempted() {
                     observe_seconds(&metrics.queue_wait, &labels, since.elapsed());
                 }
-                self.running.push(Running { id, sequence, tenant, labels });
+                if !self.speculator.is_off() {
+                    sequence.speculate();
+                }
+                self.begun += 1;
+                self.running.push(Running { id, key: self.begun, sequence, tenant, labels });
             }
             Err(error) => {
                 tracing::error!(%error, "the engine has no KV slot for a sequence that the scheduler has a place for");
@@ -222,25 +256,82 @@ impl Runner {
         self.reuse();
         let shares = self.compose();
         let context = self.parts.engine.context_length();
-        let rooms: Vec<usize> =
-            shares.iter().map(|share| self.room_after(*share, context)).collect();
+        let held: Vec<usize> = shares.iter().map(|share| self.held_by(*share)).collect();
+        self.draft(&shares, &held);
         let items: Vec<StepItem<'_>> =
             shares.iter().map(|share| item(&self.running[share.index], *share)).collect();
-        let phase = PhaseCount::of(&self.running, &shares);
+        let phase = PhaseCount::of(&self.running, &shares, &items);
+        let computing = Instant::now();
         let logits = self.parts.engine.step(&items)?;
-        let mut over = Vec::new();
-        for (place, (share, room)) in shares.iter().zip(rooms).enumerate() {
-            let sequence = &mut self.running[share.index].sequence;
-            sequence.advance(share.tokens);
-            let row = logits.item(place);
-            if !row.is_empty() && sequence.choose(row, self.parts.model.tokenizer(), room) {
-                over.push(share.index);
+        if phase.prefill == 0 {
+            self.speculator.observe(phase.decode, computing.elapsed());
+        }
+        let vocab_size = self.parts.model.info().vocab_size;
+        let mut chosen = Vec::new();
+        for (place, (share, held)) in shares.iter().zip(held).enumerate() {
+            let running = &mut self.running[share.index];
+            running.sequence.advance(share.tokens);
+            let rows = logits.item(place);
+            if rows.is_empty() {
+                continue;
             }
+            let room = context.saturating_sub(held + share.tokens);
+            let tokenizer = self.parts.model.tokenizer();
+            let verified = running.sequence.choose(rows, vocab_size, tokenizer, room);
+            let guessed = (rows.len() / vocab_size.max(1)).saturating_sub(1);
+            count_guesses(&self.parts.metrics, &running.labels, guessed, verified);
+            chosen.push(Outcome { index: share.index, held, guessed, verified });
         }
         self.turn = self.turn.wrapping_add(1);
+        self.settle(&chosen)?;
         self.observe(phase, started.elapsed());
-        for index in over.into_iter().rev() {
-            drop(self.release(index));
+        for outcome in chosen.iter().rev().filter(|outcome| outcome.verified.over) {
+            drop(self.release(outcome.index));
+        }
+        Ok(())
+    }
+
+    /// Gives drafts to the sequences that decode, in the room that the step leaves.
+    fn draft(&mut self, shares: &[Share], held: &[usize]) {
+        if self.speculator.is_off() {
+            return;
+        }
+        let tokens: usize = shares.iter().map(|share| share.tokens).sum();
+        let context = self.parts.engine.context_length();
+        let tenants = || shares.iter().map(|share| &self.running[share.index].tenant);
+        let shared = tenants().zip(tenants().skip(1)).any(|(one, other)| one != other);
+        // A draft fits in the page that its sequence grows into and one more; nobody loses pages for a guess.
+        let pages = 2 * shares.len() + tokens.div_ceil(PAGE_TOKENS);
+        let room = self.parts.engine.pages().available >= pages;
+        let spare = if room { self.parts.budget.tokens.saturating_sub(tokens) } else { 0 };
+        let mut held_by: Vec<Option<usize>> = vec![None; self.running.len()];
+        for (share, &held) in shares.iter().zip(held) {
+            held_by[share.index] = Some(held);
+        }
+        let mut decoding = Vec::new();
+        let mut indices = Vec::new();
+        for (index, (running, held)) in self.running.iter_mut().zip(held_by).enumerate() {
+            let Some(held) = held.filter(|_| running.sequence.need() == Need::Decode) else {
+                continue;
+            };
+            let Some((drafts, most)) = running.sequence.drafts() else { continue };
+            let most = most.min(context.saturating_sub(held + 1));
+            decoding.push(Decoding { key: running.key, drafts, most });
+            indices.push(index);
+        }
+        let model = self.parts.engine.draft_model();
+        let step = Narrow { tokens, spare, shared };
+        let drafts: Vec<Option<Draft>> = self.speculator.draft(&mut decoding, step, model);
+        for (index, draft) in indices.into_iter().zip(drafts) {
+            self.running[index].sequence.take_draft(draft);
+        }
+    }
+
+    /// Takes guesses that were wrong out of the KV cache again.
+    fn settle(&mut self, chosen: &[Outcome]) -> Result<(), EngineError> {
+        for outcome in chosen.iter().filter(|outcome| outcome.guessed > 0) {
+            let length = outcome.held + outcome.verified.chosen;
+            self.parts.engine.truncate(self.running[outcome.index].id, length)?;
         }
         Ok(())
     }
@@ -265,15 +356,17 @@ impl Runner {
         earlier.find(|first| first.tenant == next.tenant).is_some_and(|first| awaits(&next, &first))
     }
 
-    /// Tokens that the sequence can still take after its share.
-    fn room_after(&self, share: Share, context: usize) -> usize {
-        let held = self.parts.engine.sequence_len(self.running[share.index].id);
-        context.saturating_sub(held + share.tokens)
+    /// Tokens that the share's sequence holds before the step.
+    fn held_by(&self, share: Share) -> usize {
+        self.parts.engine.sequence_len(self.running[share.index].id)
     }
 
     fn release(&mut self, index: usize) -> Running {
         let running = self.running.remove(index);
         self.parts.engine.free_sequence(running.id);
+        if let Some(model) = self.parts.engine.draft_model() {
+            model.forget(running.key);
+        }
         self.parts.metrics.requests_running.get_or_create(&running.labels).dec();
         self.observe_kv();
         running
@@ -340,12 +433,12 @@ struct PhaseCount {
 }
 
 impl PhaseCount {
-    fn of(running: &[Running], shares: &[Share]) -> Self {
+    fn of(running: &[Running], shares: &[Share], items: &[StepItem<'_>]) -> Self {
         let mut count = Self { prefill: 0, decode: 0 };
-        for share in shares {
+        for (share, item) in shares.iter().zip(items) {
             match running[share.index].sequence.need() {
-                Need::Prefill(_) => count.prefill += share.tokens,
-                Need::Decode => count.decode += share.tokens,
+                Need::Prefill(_) => count.prefill += item.tokens.len(),
+                Need::Decode => count.decode += item.tokens.len(),
             }
         }
         count
@@ -367,8 +460,19 @@ fn salt(tenant: &TenantId) -> PrefixSalt {
 
 fn item(running: &Running, share: Share) -> StepItem<'_> {
     let (tokens, last) = running.sequence.next_tokens(share.tokens);
-    let logits = if last { LogitsWanted::Last } else { LogitsWanted::None };
+    let logits = match (last, running.sequence.need()) {
+        (false, _) => LogitsWanted::None,
+        (true, Need::Prefill(_)) => LogitsWanted::Last,
+        (true, Need::Decode) => LogitsWanted::All,
+    };
     StepItem { sequence: running.id, tokens, logits }
+}
+
+fn count_guesses(metrics: &Metrics, labels: &TenantLabels, guessed: usize, verified: Verified) {
+    if guessed > 0 {
+        metrics.speculation_drafted.get_or_create(labels).inc_by(guessed as u64);
+        metrics.speculation_accepted.get_or_create(labels).inc_by(verified.accepted as u64);
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

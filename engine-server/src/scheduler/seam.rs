@@ -1,7 +1,10 @@
 //! What the scheduler needs of an engine. The real one is [`Engine`]; a test may put a fault in front of it.
 
-use realm_engine::engine::{
-    Engine, EngineError, PAGE_TOKENS, PrefixSalt, SequenceId, StepItem, StepLogits, TokenId,
+use realm_engine::{
+    engine::{
+        Engine, EngineError, PAGE_TOKENS, PrefixSalt, SequenceId, StepItem, StepLogits, TokenId,
+    },
+    speculation::DraftModel,
 };
 
 /// An engine that the scheduler thread owns.
@@ -24,6 +27,12 @@ pub trait StepEngine: Send {
     fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize;
     /// One step over several sequences.
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError>;
+    /// Forgets the sequence's tokens past `length`.
+    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError>;
+    /// The model that guesses for this one, if there is one.
+    fn draft_model(&mut self) -> Option<&mut DraftModel> {
+        None
+    }
 }
 
 /// Pages of the KV cache.
@@ -79,5 +88,64 @@ impl StepEngine for Engine {
 
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
         Engine::step(self, batch)
+    }
+
+    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        Engine::truncate(self, id, length)
+    }
+}
+
+/// An engine with a draft model beside it.
+#[derive(Debug)]
+pub struct DraftedEngine {
+    /// The engine whose tokens count.
+    pub engine: Engine,
+    /// The model that guesses them.
+    pub drafts: DraftModel,
+}
+
+impl StepEngine for DraftedEngine {
+    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
+        StepEngine::new_sequence(&mut self.engine, salt)
+    }
+
+    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
+        self.engine.reuse_prefix(id, tokens)
+    }
+
+    fn free_sequence(&mut self, id: SequenceId) {
+        self.engine.free_sequence(id);
+    }
+
+    fn sequence_len(&self, id: SequenceId) -> usize {
+        self.engine.sequence_len(id)
+    }
+
+    fn context_length(&self) -> usize {
+        self.engine.context_length()
+    }
+
+    fn pages(&self) -> Pages {
+        self.engine.pages()
+    }
+
+    fn pages_held(&self, id: SequenceId) -> usize {
+        self.engine.pages_held(id)
+    }
+
+    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
+        self.engine.shared_pages(salt, tokens)
+    }
+
+    fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
+        self.engine.step(batch)
+    }
+
+    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        self.engine.truncate(id, length)
+    }
+
+    fn draft_model(&mut self) -> Option<&mut DraftModel> {
+        Some(&mut self.drafts)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use realm_engine::{
     engine::TokenId,
     sampler::{Sampler, SamplerError, log_probabilities, log_probability},
+    speculation::{Choice, DraftSource, SequenceDrafts, Verified, verify},
     tokenizer::{StreamDecoder, Tokenizer},
 };
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use crate::scheduler::{
     event::{
         Alternative, Event, Failure, Finish, FinishReason, Output, SequenceRequest, TokenLogprob,
     },
+    speculation::Draft,
     stop::{Filtered, StopFilter},
 };
 
@@ -36,6 +38,12 @@ pub(super) struct Sequence {
     repeated: bool,
     /// How often its pages were taken from it.
     preemptions: usize,
+    /// The token that is not in the KV cache yet and the draft of those after it, when there is one.
+    pending: Vec<TokenId>,
+    /// Where the draft is from.
+    source: Option<DraftSource>,
+    /// What drafts are made from; `None` while speculation is off.
+    drafts: Option<SequenceDrafts>,
     sampler: Sampler,
     text: Text,
     produced: usize,
@@ -73,6 +81,9 @@ impl Sequence {
             cached: 0,
             repeated,
             preemptions: 0,
+            pending: Vec::new(),
+            source: None,
+            drafts: None,
             sampler: Sampler::new(request.sampling)?,
             text: Text::new(request.stop),
             produced: 0,
@@ -104,6 +115,9 @@ impl Sequence {
 
     /// The tokens that a share of `count` stands for, and whether logits are wanted after them.
     pub(super) fn next_tokens(&self, count: usize) -> (&[TokenId], bool) {
+        if !self.pending.is_empty() {
+            return (&self.pending, true);
+        }
         let end = (self.computed + count).min(self.tokens.len());
         (&self.tokens[self.computed..end], end == self.tokens.len())
     }
@@ -128,6 +142,7 @@ impl Sequence {
     /// Notes that its pages were taken from it: everything is to be computed again, nothing that was said is lost.
     pub(super) fn preempt(&mut self) {
         self.computed = 0;
+        self.pending.clear();
         self.preemptions += 1;
     }
 
@@ -136,11 +151,75 @@ impl Sequence {
         self.preemptions > 0
     }
 
-    /// Chooses the next token from a row of logits and says what follows. `true` when the sequence is over.
-    pub(super) fn choose(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> bool {
+    /// Has drafts made for the sequence from now on.
+    pub(super) fn speculate(&mut self) {
+        let tokens = &self.tokens;
+        self.drafts.get_or_insert_with(|| {
+            let mut drafts = SequenceDrafts::new();
+            drafts.extend(tokens);
+            drafts
+        });
+    }
+
+    /// What drafts are made from, and how many tokens one may have: the last token that may be produced needs no guess.
+    pub(super) fn drafts(&mut self) -> Option<(&mut SequenceDrafts, usize)> {
+        let most = self.max_tokens.saturating_sub(self.produced + 1);
+        self.drafts.as_mut().map(|drafts| (drafts, most))
+    }
+
+    /// Takes a draft into the next step, or none.
+    pub(super) fn take_draft(&mut self, draft: Option<Draft>) {
+        self.pending.clear();
+        self.source = draft.as_ref().map(|draft| draft.source);
+        if let (Some(draft), Some(&last)) = (draft, self.tokens.last()) {
+            self.pending.push(last);
+            self.pending.extend(draft.tokens);
+        }
+    }
+
+    /// Chooses the next tokens: one from each row of logits, as far as the draft was right. `room` is what the context
+    /// can take after the first.
+    pub(super) fn choose(
+        &mut self,
+        rows: &[f32],
+        vocab_size: usize,
+        tokenizer: &Tokenizer,
+        room: usize,
+    ) -> Verified {
+        let pending = std::mem::take(&mut self.pending);
+        let draft = pending.get(1..).unwrap_or_default();
+        let mut room = room;
+        let verified = verify(draft, rows, vocab_size, |row| {
+            let choice = self.choose_one(row, tokenizer, room);
+            room = room.saturating_sub(1);
+            choice
+        });
+        if let (Some(source), Some(drafts)) = (self.source.take(), &mut self.drafts) {
+            drafts.record(source, draft.len(), verified.accepted);
+        }
+        // What was accepted is in the KV cache; the last token never is.
+        self.computed = self.tokens.len().saturating_sub(1);
+        verified
+    }
+
+    fn choose_one(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> Choice {
         let token = self.sampler.sample(logits);
         self.sampler.accept(token);
         self.tokens.push(token);
+        if let Some(drafts) = &mut self.drafts {
+            drafts.extend(&[token]);
+        }
+        Choice { token, over: self.follow(token, logits, tokenizer, room) }
+    }
+
+    /// Says what follows from a token. `true` when the sequence is over.
+    fn follow(
+        &mut self,
+        token: TokenId,
+        logits: &[f32],
+        tokenizer: &Tokenizer,
+        room: usize,
+    ) -> bool {
         self.produced += 1;
         self.unreported += 1;
         if tokenizer.is_end_of_generation(token) {

@@ -1,11 +1,21 @@
 //! Opens the model and starts its scheduler, on a thread of its own: it computes and reads, and must not hold up the
 //! async threads that answer probes meanwhile.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Instant};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Instant,
+};
 
-use realm_crds::{engine_config::EngineConfig, realm_model::KvCacheType};
-use realm_engine::engine::{
-    Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions,
+use realm_crds::{
+    engine_config::EngineConfig,
+    realm_model::{KvCacheType, SpeculationMode},
+};
+use realm_engine::{
+    engine::{Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions},
+    speculation::{DraftModel, VocabularyMismatch},
 };
 use tokio::sync::oneshot;
 
@@ -15,7 +25,7 @@ use crate::{
     scheduler::{
         Scheduler, SchedulerOptions, StartError,
         queue::QueueBounds,
-        seam::{EngineFactory, StepEngine},
+        seam::{DraftedEngine, EngineFactory, StepEngine},
     },
     state::Loaded,
     threads::default_threads,
@@ -31,6 +41,8 @@ pub struct ModelFile {
     pub path: PathBuf,
     /// SHA-256 of its content, hexadecimal; whoever gives the path has verified it.
     pub digest: String,
+    /// A smaller model of the same vocabulary that guesses, if there is one.
+    pub draft_model: Option<PathBuf>,
 }
 
 /// Why a model is not served.
@@ -53,6 +65,14 @@ pub enum LoadingError {
         path: PathBuf,
         /// What is wrong with it.
         source: Box<LoadError>,
+    },
+    /// The draft model is of another kind.
+    #[error("cannot use {path} as draft model: {source}")]
+    DraftModel {
+        /// Which file.
+        path: PathBuf,
+        /// What differs.
+        source: VocabularyMismatch,
     },
     /// The engine does not start.
     #[error(transparent)]
@@ -90,13 +110,18 @@ fn load_here(
 ) -> Result<Loaded, LoadingError> {
     check_digest(config, &file)?;
     let started = Instant::now();
-    let model = Model::open(&file.path, &ModelOptions::default()).map_err(|source| {
-        LoadingError::Open { path: file.path.clone(), source: Box::new(source) }
-    })?;
+    let model = open(&file.path)?;
     let options = engine_options(config, &model);
     let engine = Engine::new(Arc::clone(&model), options).map_err(StartError::Engine)?;
     let (context_length, kv_bytes) = (engine.context_length(), engine.kv_bytes());
-    let factory = factory(Arc::clone(&model), options, engine);
+    let draft_model = file.draft_model.as_deref().filter(|_| speculates(config));
+    let factory = match draft_model {
+        Some(path) => {
+            let (draft, drafts) = draft_model_at(path, &model, options)?;
+            drafted_factory(Arc::clone(&model), draft, options, (engine, drafts))
+        }
+        None => factory(Arc::clone(&model), options, engine),
+    };
     let (scheduler, _thread) = Scheduler::start(
         scheduler_options(config, limits),
         Arc::clone(&model),
@@ -108,6 +133,30 @@ fn load_here(
     metrics.cpu_threads.set(options.threads.get() as i64);
     describe(metrics, labels, &model, &file.digest);
     Ok(Loaded { model, scheduler, context_length, digest: file.digest, kv_bytes })
+}
+
+fn open(path: &Path) -> Result<Arc<Model>, LoadingError> {
+    Model::open(path, &ModelOptions::default())
+        .map_err(|source| LoadingError::Open { path: path.to_owned(), source: Box::new(source) })
+}
+
+/// The draft model's file, open, and an engine that runs it.
+fn draft_model_at(
+    path: &Path,
+    target: &Model,
+    options: EngineOptions,
+) -> Result<(Arc<Model>, DraftModel), LoadingError> {
+    let model = open(path)?;
+    let engine = draft_engine(&model, options).map_err(StartError::Engine)?;
+    let drafts = DraftModel::new(engine, target)
+        .map_err(|source| LoadingError::DraftModel { path: path.to_owned(), source })?;
+    Ok((model, drafts))
+}
+
+/// As many sequences as the target has, and as much context as it was trained for.
+fn draft_engine(model: &Arc<Model>, target: EngineOptions) -> Result<Engine, EngineError> {
+    let context_length = target.context_length.min(model.info().context_length);
+    Engine::new(Arc::clone(model), EngineOptions { context_length, ..target })
 }
 
 fn check_digest(config: &EngineConfig, file: &ModelFile) -> Result<(), LoadingError> {
@@ -141,13 +190,19 @@ fn engine_options(config: &EngineConfig, model: &Model) -> EngineOptions {
 }
 
 fn scheduler_options(config: &EngineConfig, limits: Limits) -> SchedulerOptions {
+    let drafts = config.engine.speculation.max_draft_tokens;
     SchedulerOptions {
         parallel: config.engine.parallel as usize,
         batch_tokens: config.engine.batch_tokens as usize,
         prefill_tokens: config.engine.prefill_tokens as usize,
+        max_draft_tokens: if speculates(config) { drafts as usize } else { 0 },
         queue: QueueBounds { total: limits.queue_depth, per_tenant: limits.queue_depth_per_tenant },
         model_label: config.served_name.clone(),
     }
+}
+
+fn speculates(config: &EngineConfig) -> bool {
+    config.engine.speculation.mode == SpeculationMode::Auto
 }
 
 /// Gives the engine that is there already, and new ones after it.
@@ -159,6 +214,27 @@ fn factory(model: Arc<Model>, options: EngineOptions, first: Engine) -> EngineFa
             None => Engine::new(Arc::clone(&model), options)?,
         };
         Ok::<Box<dyn StepEngine>, EngineError>(Box::new(engine))
+    })
+}
+
+/// The same with a draft model beside each engine.
+fn drafted_factory(
+    target: Arc<Model>,
+    draft: Arc<Model>,
+    options: EngineOptions,
+    first: (Engine, DraftModel),
+) -> EngineFactory {
+    let mut first = Some(first);
+    Box::new(move || {
+        let (engine, drafts) = if let Some(first) = first.take() {
+            first
+        } else {
+            let engine = Engine::new(Arc::clone(&target), options)?;
+            // The vocabularies were compared when the server started.
+            let drafts = DraftModel::of_same_vocabulary(draft_engine(&draft, options)?);
+            (engine, drafts)
+        };
+        Ok::<Box<dyn StepEngine>, EngineError>(Box::new(DraftedEngine { engine, drafts }))
     })
 }
 

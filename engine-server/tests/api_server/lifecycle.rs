@@ -20,7 +20,7 @@ async fn probes_are_answered_while_the_model_loads() {
     let server = setup
         .start(source, async move {
             given.await.map_err(|error| error.to_string())?;
-            Ok(ModelFile { path: model_path(), digest: DIGEST.to_owned() })
+            Ok(ModelFile { path: model_path(), digest: DIGEST.to_owned(), draft_model: None })
         })
         .await;
     assert_eq!(server.get("/livez").await.status, 200);
@@ -62,12 +62,19 @@ async fn a_model_that_does_not_load_is_explained() {
     let other = "0".repeat(64);
     let cases: Vec<(Result<ModelFile, String>, &str)> = vec![
         (Err("the download failed: no route".to_owned()), "the download failed: no route"),
-        (Ok(ModelFile { path: path.clone(), digest: DIGEST.to_owned() }), "bad.gguf"),
         (
-            Ok(ModelFile { path: folder.path().join("none.gguf"), digest: DIGEST.to_owned() }),
+            Ok(ModelFile { path: path.clone(), digest: DIGEST.to_owned(), draft_model: None }),
+            "bad.gguf",
+        ),
+        (
+            Ok(ModelFile {
+                path: folder.path().join("none.gguf"),
+                digest: DIGEST.to_owned(),
+                draft_model: None,
+            }),
             "none.gguf",
         ),
-        (Ok(ModelFile { path: model_path(), digest: other }), "digest"),
+        (Ok(ModelFile { path: model_path(), digest: other, draft_model: None }), "digest"),
     ];
     for (model, part) in cases {
         let setup = Setup { failure_linger: Duration::from_mins(1), ..Setup::default() };

@@ -75,7 +75,7 @@ impl Setup {
 
     /// The same with its configuration from `source`.
     pub(crate) async fn serve_from(self, source: ConfigSource) -> TestServer {
-        let file = ModelFile { path: model_path(), digest: DIGEST.to_owned() };
+        let file = ModelFile { path: model_path(), digest: DIGEST.to_owned(), draft_model: None };
         let server = self.start(source, async { Ok(file) }).await;
         server
             .until("the model is loaded", async || server.get("/readyz").await.status == 200)
