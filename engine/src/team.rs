@@ -86,11 +86,15 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Team {
-    /// Starts `threads - 1` helpers; the caller of a job is the last member.
+    /// Starts `threads - 1` helpers; the caller of a job is the last member. WebAssembly has no threads to start: there
+    /// the caller is alone.
     ///
     /// # Errors
     /// The operating system's, when it starts no more threads.
     pub fn new(threads: NonZeroUsize) -> io::Result<Self> {
+        if cfg!(target_family = "wasm") {
+            return Ok(Self::solo());
+        }
         let shared = Arc::new(Shared::new());
         let mut team = Self {
             shared,

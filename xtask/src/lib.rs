@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod codegen;
+pub mod cross;
 pub mod demo;
 mod demo_model;
 pub mod image;

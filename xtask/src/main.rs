@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use xtask::{cluster, codegen, demo, image, paths, test, tidy};
+use xtask::{cluster, codegen, cross, demo, image, paths, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Realm repository")]
@@ -25,6 +25,8 @@ enum Verb {
     Cluster(cluster::ClusterArgs),
     /// Make the container images of static binaries below target/images
     Image(image::ImageArgs),
+    /// A compiler, linker and runner for another kind of CPU; prints the variables to set
+    Toolchain(cross::ToolchainArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,5 +38,6 @@ fn main() -> anyhow::Result<()> {
         Verb::Tidy => tidy::run(&root),
         Verb::Cluster(args) => cluster::run(&root, &args),
         Verb::Image(args) => image::run(&root, &args),
+        Verb::Toolchain(args) => cross::run(&root, &args),
     }
 }
