@@ -4,8 +4,11 @@
 //! activation row). Each figure is the minimum, median and maximum of several runs. Random bits stand for weights.
 use std::{num::NonZeroUsize, time::Instant};
 
-use realm_engine::kernels::Kernels;
-use realm_engine::ops::matmul::matmul;
+use realm_engine::kernels::{
+    Kernels,
+    packed::{PackedLayout, PackedMatrix, pack_group},
+};
+use realm_engine::ops::product::{Precision, Products};
 use realm_engine::quant::BlockFormat;
 use realm_engine::team::Team;
 use realm_engine::weights::Matrix;
@@ -25,7 +28,7 @@ fn main() -> anyhow::Result<()> {
         "{:7} {:6} {:>28} {:>28}",
         "kernels", "format", "decode GB/s min/med/max", "prefill GOPS min/med/max"
     );
-    for kernels in Kernels::available() {
+    for kernels in Kernels::available().into_iter() {
         for format in BlockFormat::ALL {
             if !matches!(format, BlockFormat::Q8_1 | BlockFormat::Q8_K) {
                 bench(kernels, &team, format)?;
@@ -38,10 +41,15 @@ fn main() -> anyhow::Result<()> {
 fn bench(kernels: Kernels, team: &Team, format: BlockFormat) -> anyhow::Result<()> {
     let bytes = format.row_bytes(COLS).unwrap_or(0) * ROWS;
     let data: Vec<Vec<u8>> = (0..MATRICES).map(|seed| noise(bytes, seed as u32)).collect();
-    let matrices: Vec<Matrix<'_>> = data
-        .iter()
-        .map(|bytes| Matrix::new(format, ROWS, COLS, bytes))
-        .collect::<Result<_, _>>()?;
+    let packed: Vec<Vec<u8>> = data.iter().map(|bytes| packed(format, bytes)).collect();
+    let matrix = |(bytes, packed)| -> anyhow::Result<Matrix<'_>> {
+        match PackedMatrix::new(format, ROWS, COLS, packed) {
+            Some(packed) => Ok(packed.into()),
+            None => Ok(Matrix::new(format, ROWS, COLS, bytes)?),
+        }
+    };
+    let pairs = data.iter().map(Vec::as_slice).zip(packed.iter().map(Vec::as_slice));
+    let matrices: Vec<Matrix<'_>> = pairs.map(matrix).collect::<Result<_, _>>()?;
     let runs = if kernels.name() == "scalar" { 1 } else { RUNS };
     let decode = measure(kernels, team, &matrices, 1, runs)
         .map(|seconds| (bytes * MATRICES) as f64 / seconds / 1e9);
@@ -66,7 +74,8 @@ fn measure(
     let mut pass = || {
         let start = Instant::now();
         for matrix in matrices {
-            matmul(&kernels, team, matrix, &input, &mut output);
+            let products = Products { kernels, precision: Precision::Fast, team };
+            products.multiply(&input, COLS, [(*matrix, &mut output)]);
             std::hint::black_box(&output);
         }
         start.elapsed().as_secs_f64()
@@ -75,6 +84,18 @@ fn measure(
     let mut seconds: Vec<f64> = (0..runs).map(|_| pass()).collect();
     seconds.sort_by(|a, b| b.total_cmp(a));
     [seconds[0], seconds[runs / 2], seconds[runs - 1]]
+}
+
+/// Nothing for formats that are not packed.
+fn packed(format: BlockFormat, bytes: &[u8]) -> Vec<u8> {
+    let Some(layout) = PackedLayout::of(format) else { return Vec::new() };
+    let mut packed = vec![0; layout.bytes(ROWS, COLS).unwrap_or(0)];
+    let rows: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / ROWS).collect();
+    let groups = packed.chunks_exact_mut(layout.group_bytes(COLS).unwrap_or(1));
+    for (rows, group) in rows.chunks(16).zip(groups) {
+        pack_group(format, COLS, rows, group);
+    }
+    packed
 }
 
 fn show([min, median, max]: [f64; 3]) -> String {

@@ -20,6 +20,7 @@ pub use crate::{
     kv_cache::{KvType, PAGE_TOKENS, PrefixSalt, SequenceId},
     ops::product::Precision,
     tokenizer::TokenId,
+    weights::{PackedIn, PackedState},
 };
 use crate::{
     kv_cache::{KvCache, KvShape},

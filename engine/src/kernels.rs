@@ -5,6 +5,7 @@
 //! their order. Activations are quantized as ggml's CPU code does, so that logits agree with llama.cpp in practice.
 //! Products are serial, `ops` spreads them over threads; only activations of many rows are prepared in parallel here.
 mod activations;
+pub mod packed;
 mod scalar;
 mod set;
 #[cfg(target_arch = "x86_64")]
@@ -15,12 +16,17 @@ use std::fmt;
 pub use activations::{ActivationFormat, Activations};
 pub use set::WeightRows;
 
+use crate::quant::BlockFormat;
 use crate::team::Team;
 use half::f16;
+use packed::TileOutput;
 use scalar::Scalar;
 use set::KernelSet;
 #[cfg(target_arch = "x86_64")]
-use x86_64::{Avx2, Avx512};
+use {
+    packed::AvxVnniTiles,
+    x86_64::{Avx2, Avx512, Vnni256},
+};
 
 /// From so many values on, activations are prepared by the whole team.
 const PARALLEL_VALUES: usize = 1 << 15;
@@ -35,6 +41,8 @@ pub enum KernelChoice {
     Scalar,
     /// AVX2 with FMA and F16C.
     Avx2,
+    /// AVX2 with dot products on 256-bit registers: AVX-VNNI, or AVX-512 VL and VNNI.
+    AvxVnni,
     /// AVX-512 F, BW, DQ, VL and VNNI.
     Avx512,
 }
@@ -64,6 +72,10 @@ enum Set {
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
+    AvxVnni(Vnni256<AvxVnniTiles<false>>),
+    #[cfg(target_arch = "x86_64")]
+    EvexVnni(Vnni256<AvxVnniTiles<true>>),
+    #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
 
@@ -74,10 +86,16 @@ impl Kernels {
     /// [`KernelError::Unsupported`] when a set was named that this CPU cannot run; `Auto` and `Scalar` never fail.
     pub fn select(choice: KernelChoice) -> Result<Self, KernelError> {
         let set = match choice {
-            KernelChoice::Auto => avx512().or_else(avx2).unwrap_or(Set::Scalar(Scalar)),
+            KernelChoice::Auto => {
+                avx512().or_else(avx_vnni).or_else(avx2).unwrap_or(Set::Scalar(Scalar))
+            }
             KernelChoice::Scalar => Set::Scalar(Scalar),
             KernelChoice::Avx2 => avx2()
                 .ok_or(KernelError::Unsupported { wanted: "avx2", needs: "AVX2, FMA and F16C" })?,
+            KernelChoice::AvxVnni => avx_vnni().ok_or(KernelError::Unsupported {
+                wanted: "avxvnni",
+                needs: "AVX2, FMA, F16C, and AVX-VNNI or AVX-512 VL and VNNI",
+            })?,
             KernelChoice::Avx512 => avx512().ok_or(KernelError::Unsupported {
                 wanted: "avx512",
                 needs: "AVX-512 F, BW, DQ, VL and VNNI, and F16C",
@@ -88,13 +106,12 @@ impl Kernels {
 
     /// Every set that this CPU can run, the scalar reference first.
     pub fn available() -> Vec<Self> {
-        [KernelChoice::Scalar, KernelChoice::Avx2, KernelChoice::Avx512]
-            .into_iter()
-            .filter_map(|choice| Self::select(choice).ok())
-            .collect()
+        let choices =
+            [KernelChoice::Scalar, KernelChoice::Avx2, KernelChoice::AvxVnni, KernelChoice::Avx512];
+        choices.into_iter().filter_map(|choice| Self::select(choice).ok()).collect()
     }
 
-    /// `scalar`, `avx2` or `avx512`.
+    /// `scalar`, `avx2`, `avxvnni` or `avx512`.
     pub fn name(&self) -> &'static str {
         self.set().name()
     }
@@ -144,6 +161,18 @@ impl Kernels {
         }
     }
 
+    /// One group of packed rows times a panel of `width` columns.
+    pub(in crate::kernels) fn tile(
+        &self,
+        format: BlockFormat,
+        width: usize,
+        weights: &[u8],
+        panel: &[u8],
+        output: &mut TileOutput,
+    ) {
+        self.set().tile(format, width, weights, panel, output);
+    }
+
     /// Sum of `a[i] * b[i]` over the shorter length.
     pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         self.set().dot(a, b)
@@ -170,6 +199,10 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2(set) => set,
             #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(set) => set,
+            #[cfg(target_arch = "x86_64")]
+            Set::EvexVnni(set) => set,
+            #[cfg(target_arch = "x86_64")]
             Set::Avx512(set) => set,
         }
     }
@@ -187,12 +220,22 @@ fn avx512() -> Option<Set> {
 }
 
 #[cfg(target_arch = "x86_64")]
+fn avx_vnni() -> Option<Set> {
+    Vnni256::new().map(Set::AvxVnni).or_else(|| Vnni256::new_evex().map(Set::EvexVnni))
+}
+
+#[cfg(target_arch = "x86_64")]
 fn avx2() -> Option<Set> {
     Avx2::new().map(Set::Avx2)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn avx512() -> Option<Set> {
+    None
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn avx_vnni() -> Option<Set> {
     None
 }
 

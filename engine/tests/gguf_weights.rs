@@ -30,7 +30,9 @@ fn tensors_are_found_where_their_bytes_lie() {
     let matrix = model.matrix("token_embd.weight", 3, 64).unwrap();
     let offset = model.gguf().tensor("token_embd.weight").unwrap().offset as usize;
     assert_eq!((matrix.format(), matrix.rows(), matrix.cols()), (BlockFormat::Q8_0, 3, 64));
-    assert_eq!(matrix.bytes(), &bytes[offset..offset + 204]);
+    let rows: Vec<u8> =
+        (0..matrix.rows()).filter_map(|row| matrix.row(row)).flatten().copied().collect();
+    assert_eq!(rows, bytes[offset..offset + 204]);
     assert_eq!(matrix.row(2), Some(&bytes[offset + 136..offset + 204]));
     assert_eq!(matrix.row(3), None);
     let norm = model.vector("norm.weight", 5).unwrap();

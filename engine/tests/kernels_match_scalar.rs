@@ -11,6 +11,7 @@ use std::num::Wrapping;
 use half::{bf16, f16};
 use realm_engine::kernels::{
     ActivationFormat, Activations, KernelChoice, KernelError, Kernels, WeightRows,
+    packed::{PackedLayout, PackedMatrix, Panels, Product, layout, multiply_all, pack_group},
 };
 use realm_engine::ops::matmul::matmul;
 use realm_engine::quant::{BlockFormat, dequantize_row};
@@ -191,8 +192,10 @@ fn compare(
         &kernels.activations(&Team::solo(), ActivationFormat::for_weights(format), &input, cols),
         rows,
     );
-    for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
-        let (column, row) = (i / rows, i % rows);
+    let packed = multiply_packed(kernels, weights, &bytes, &input, rows);
+    let both = expected.iter().chain(&expected).zip(found.iter().chain(packed.iter().flatten()));
+    for (i, (expected, found)) in both.enumerate() {
+        let (column, row) = (i % (rows * n) / rows, i % rows);
         let bytes = weights.rows().nth(row).unwrap();
         let bound =
             TOLERANCE * magnitude(format, bytes, &input[column * cols..(column + 1) * cols]);
@@ -204,6 +207,31 @@ fn compare(
             format.name(),
         );
     }
+}
+
+/// The same product of packed weights; nothing for formats that are not packed.
+fn multiply_packed(
+    kernels: Kernels,
+    weights: WeightRows<'_>,
+    bytes: &[u8],
+    input: &[f32],
+    rows: usize,
+) -> Option<Vec<f32>> {
+    let (format, cols, team) = (weights.format(), weights.cols(), Team::solo());
+    let layout = PackedLayout::of(format)?;
+    let mut packed = vec![0xff; layout.bytes(rows, cols).unwrap()];
+    let all: Vec<&[u8]> = bytes.chunks_exact(bytes.len() / rows).collect();
+    let groups = packed.chunks_exact_mut(layout.group_bytes(cols).unwrap());
+    for (rows, group) in all.chunks(layout::ROWS).zip(groups) {
+        pack_group(format, cols, rows, group);
+    }
+    let activations =
+        kernels.activations(&team, ActivationFormat::for_weights(format), input, cols);
+    let panels = Panels::new(&team, &activations).unwrap();
+    let mut output = vec![f32::NAN; rows * activations.rows()];
+    let weights = PackedMatrix::new(format, rows, cols, &packed).unwrap();
+    multiply_all(&kernels, &team, &panels, &mut [Product { weights, output: &mut output }]);
+    Some(output)
 }
 
 #[test]
@@ -218,6 +246,10 @@ fn every_kernel_agrees_with_the_reference() {
                     compare(kernels, format, blocks, inputs, (3, odd_tail, 1));
                 }
                 compare(kernels, format, blocks, Inputs::Random, (5, unit, 3));
+                // Full groups of packed rows and a rest, panels of every width.
+                for columns in [2, 4, 6, 7, 8, 9, 15] {
+                    compare(kernels, format, blocks, Inputs::Random, (37, unit.max(32), columns));
+                }
                 compare(kernels, format, blocks, Inputs::Random, (7, unit.max(32) * 2, 15));
             }
         }

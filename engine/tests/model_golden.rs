@@ -109,8 +109,8 @@ impl Case {
 }
 
 /// Runs the cases side by side for `tokens` generated tokens.
-fn run(cases: &[Case], options: ModelOptions, kv_type: KvType, tokens: usize) -> Vec<Outcome> {
-    let model = Model::open(&demo_model(), &options).expect("the demo model opens");
+fn run(cases: &[Case], options: &ModelOptions, kv_type: KvType, tokens: usize) -> Vec<Outcome> {
+    let model = Model::open(&demo_model(), options).expect("the demo model opens");
     let vocab_size = model.info().vocab_size;
     for case in cases {
         assert_eq!(
@@ -203,7 +203,7 @@ fn summary(what: &str, cases: &[Case], outcomes: &[Outcome], tokens: usize) -> S
 fn greedy_text_and_distributions_are_those_of_llama_cpp() {
     let (_, cases) = golden();
     let options = ModelOptions { precision: Precision::Exact, ..ModelOptions::default() };
-    let summary = summary("exact", &cases, &run(&cases, options, KvType::F32, 200), 200);
+    let summary = summary("exact", &cases, &run(&cases, &options, KvType::F32, 200), 200);
     assert!(summary.identical >= 10, "only {} prompts agree for 200 tokens", summary.identical);
     assert!(
         summary.largest_gap < 0.01,
@@ -218,7 +218,7 @@ fn greedy_text_and_distributions_are_those_of_llama_cpp() {
 fn the_fast_way_loses_no_more_than_llama_cpp_loses() {
     let (golden, cases) = golden();
     let summary =
-        summary("fast", &cases, &run(&cases, ModelOptions::default(), KvType::F16, 200), 200);
+        summary("fast", &cases, &run(&cases, &ModelOptions::default(), KvType::F16, 200), 200);
     let theirs = |key: &str| golden[key].as_f64().expect("a number");
     println!(
         "llama.cpp: mean KL {:.3e}, {:.4} of all tokens",
@@ -242,7 +242,7 @@ fn the_fast_way_loses_no_more_than_llama_cpp_loses() {
 fn scalar_kernels_are_as_close() {
     let (golden, cases) = golden();
     let options = ModelOptions { kernels: KernelChoice::Scalar, ..ModelOptions::default() };
-    let summary = summary("scalar", &cases[..4], &run(&cases[..4], options, KvType::F16, 4), 4);
+    let summary = summary("scalar", &cases[..4], &run(&cases[..4], &options, KvType::F16, 4), 4);
     let theirs = golden["quantized_mean_kl"].as_f64().expect("a number");
     assert!(summary.mean_divergence < 3.0 * theirs, "mean KL {}", summary.mean_divergence);
     assert!(summary.agreement > 0.8, "{} of all tokens", summary.agreement);

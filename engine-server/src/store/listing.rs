@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use realm_engine::engine::{Model, ModelInfo, ModelOptions};
+use realm_engine::engine::{Model, ModelInfo, ModelOptions, PackedIn};
 use serde::Serialize;
 
 use super::folder::{Store, StoreError, StoredFile};
@@ -117,7 +117,7 @@ fn describe(file: &StoredFile) -> StoredModel {
 }
 
 fn read_info(path: &Path) -> Result<ModelInfo, String> {
-    Model::open(path, &ModelOptions::default())
+    Model::open(path, &ModelOptions { packed: PackedIn::File, ..ModelOptions::default() })
         .map(|model| model.info().clone())
         .map_err(|error| error.to_string())
 }

@@ -11,16 +11,19 @@ use crate::{
     ops::product::{Precision, Products},
     team::Team,
     tokenizer::{TokenId, Tokenizer, TokenizerSpec},
-    weights::{MappedModel, Weights},
+    weights::{MappedModel, PackedIn, PackedModel, PackedState, Weights},
 };
 
 /// How a model is opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelOptions {
     /// Which inner loops run; the default takes the best that this CPU has.
     pub kernels: KernelChoice,
     /// How products round; the default is fast.
     pub precision: Precision,
+    /// Where the weights are kept in the form that products are fastest with; the default is memory. Exact products use
+    /// the file.
+    pub packed: PackedIn,
 }
 
 /// What a model file says about itself.
@@ -46,7 +49,7 @@ pub struct ModelInfo {
 #[derive(Debug)]
 pub struct Model {
     info: ModelInfo,
-    file: MappedModel,
+    weights: PackedModel,
     kernels: Kernels,
     precision: Precision,
     transformer: Llama,
@@ -77,9 +80,14 @@ impl Model {
             .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?
             .map(|source| chat_template(source, &tokenizer));
         let info = info(path, &file, &transformer);
+        let packed = match options.precision {
+            Precision::Fast => &options.packed,
+            Precision::Exact => &PackedIn::File,
+        };
+        let weights = PackedModel::new(file, packed);
         Ok(Arc::new(Model {
             info,
-            file,
+            weights,
             kernels,
             precision: options.precision,
             transformer,
@@ -103,6 +111,11 @@ impl Model {
         self.chat_template.as_ref()
     }
 
+    /// Where the packed weights are.
+    pub fn packed(&self) -> &PackedState {
+        self.weights.state()
+    }
+
     /// The inner loops in use.
     pub fn kernels(&self) -> &Kernels {
         &self.kernels
@@ -117,7 +130,7 @@ impl Model {
     }
 
     pub(super) fn weights(&self) -> &dyn Weights {
-        &self.file
+        &self.weights
     }
 }
 

@@ -4,6 +4,7 @@ use half::{bf16, f16};
 use super::activations::{
     ActivationFormat, ActivationRow, Activations, LARGE, LARGE_LINES, LINE, SMALL,
 };
+use super::packed::{self, TileOutput};
 use super::set::{KernelSet, WeightRows};
 use crate::quant::k_block::{GROUP_LEN, KBlock};
 use crate::quant::small_block::SmallBlock;
@@ -40,6 +41,17 @@ impl KernelSet for Scalar {
                 }
             }
         }
+    }
+
+    fn tile(
+        &self,
+        format: BlockFormat,
+        width: usize,
+        weights: &[u8],
+        panel: &[u8],
+        output: &mut TileOutput,
+    ) {
+        packed::tile(packed::Portable, format, width, weights, panel, output);
     }
 
     fn dot(&self, a: &[f32], b: &[f32]) -> f32 {

@@ -2,6 +2,7 @@
 use half::f16;
 
 use super::activations::{ActivationRow, Activations};
+use super::packed::TileOutput;
 use crate::quant::BlockFormat;
 
 /// Whole rows of weights of one format, checked once.
@@ -46,6 +47,15 @@ pub(super) trait KernelSet {
         activations: &Activations,
         first: usize,
         outputs: &mut [&mut [f32]],
+    );
+    /// One group of packed rows times a panel of `width` columns.
+    fn tile(
+        &self,
+        format: BlockFormat,
+        width: usize,
+        weights: &[u8],
+        panel: &[u8],
+        output: &mut TileOutput,
     );
     fn dot(&self, a: &[f32], b: &[f32]) -> f32;
     fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32;

@@ -12,6 +12,8 @@ mod loops;
 mod multiply;
 mod small;
 mod vector;
+mod vnni256;
 
 pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
+pub(super) use vnni256::Vnni256;

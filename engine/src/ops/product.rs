@@ -2,7 +2,10 @@
 
 use super::matmul::matmul_prepared;
 use crate::{
-    kernels::{ActivationFormat, Kernels},
+    kernels::{
+        ActivationFormat, Kernels,
+        packed::{Panels, Product, multiply_all},
+    },
     quant::dequantize_row,
     team::Team,
     weights::Matrix,
@@ -19,6 +22,10 @@ pub enum Precision {
     Exact,
 }
 
+/// Weights in a block of the Q4_0 family; K formats have more.
+const SMALL_BLOCK: usize = 32;
+/// Activations for packed weights of the two families.
+const PANEL_FORMATS: [ActivationFormat; 2] = [ActivationFormat::Q8_1, ActivationFormat::Q8_K];
 /// Weight rows of one exact task.
 const EXACT_ROWS: usize = 64;
 
@@ -58,6 +65,29 @@ impl Products<'_> {
         width: usize,
         products: [(Matrix<'_>, &mut [f32]); N],
     ) {
+        let mut by_kind = [Vec::new(), Vec::new()];
+        let mut rows = Vec::new();
+        for (weight, output) in products {
+            match weight.packed() {
+                Some(weights) => {
+                    let kind = usize::from(weight.format().block_len() > SMALL_BLOCK);
+                    by_kind[kind].push(Product { weights, output });
+                }
+                None => rows.push((weight, output)),
+            }
+        }
+        for (mut products, format) in by_kind.into_iter().zip(PANEL_FORMATS) {
+            if !products.is_empty() {
+                let activations = self.kernels.activations(self.team, format, input, width);
+                if let Some(panels) = Panels::new(self.team, &activations) {
+                    multiply_all(&self.kernels, self.team, &panels, &mut products);
+                }
+            }
+        }
+        self.rows(input, width, rows);
+    }
+
+    fn rows(self, input: &[f32], width: usize, products: Vec<(Matrix<'_>, &mut [f32])>) {
         let (kernels, team) = (&self.kernels, self.team);
         let mut prepared: Option<(ActivationFormat, _)> = None;
         for (weight, output) in products {

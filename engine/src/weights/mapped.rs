@@ -6,10 +6,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use super::source::Weights;
 use crate::gguf::{Gguf, GgufError, Metadata, TensorInfo};
+
+/// Advice is given in multiples of this; pages are no larger on the systems that we know, or the advice is refused.
+const PAGE: usize = 4096;
 
 /// Why a model file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +99,26 @@ impl MappedModel {
     /// The metadata of the file.
     pub fn metadata(&self) -> &Metadata {
         &self.gguf.metadata
+    }
+
+    /// The bytes before the tensors' data: metadata and descriptions.
+    pub(super) fn header_bytes(&self) -> &[u8] {
+        let start = self.gguf.tensors.iter().map(|tensor| tensor.offset).min().unwrap_or(0);
+        usize::try_from(start).ok().and_then(|end| self.bytes.get(..end)).unwrap_or_default()
+    }
+
+    /// Lets the system drop the whole pages of a part of the file from this process's memory; they are read again when
+    /// they are used again.
+    pub(super) fn give_back(&self, part: &[u8]) {
+        let start = part.as_ptr().addr().saturating_sub(self.bytes.as_ptr().addr());
+        let first = start.next_multiple_of(PAGE);
+        let len = (start + part.len()).saturating_sub(first) / PAGE * PAGE;
+        if len > 0 {
+            // SAFETY: the mapping is read-only and backed by the file, so a dropped page comes back with the same bytes.
+            // That it could not be dropped changes nothing.
+            let _ =
+                unsafe { self.bytes.unchecked_advise_range(UncheckedAdvice::DontNeed, first, len) };
+        }
     }
 
     /// Size of the file in bytes.

@@ -1,15 +1,27 @@
-//! A matrix of weights as it lies in the file.
-use crate::kernels::WeightRows;
+//! A matrix of weights: rows as they lie in the file, or packed for products.
+use crate::kernels::{WeightRows, packed::PackedMatrix};
 use crate::quant::BlockFormat;
 
-/// Row-major blocks, checked once: `rows` rows of `cols` weights, neither zero.
+/// `rows` rows of `cols` weights, neither zero; checked once.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     format: BlockFormat,
     rows: usize,
     cols: usize,
-    row_bytes: usize,
-    bytes: &'a [u8],
+    store: Store<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Store<'a> {
+    Rows { row_bytes: usize, bytes: &'a [u8] },
+    Packed(PackedMatrix<'a>),
+}
+
+impl<'a> From<PackedMatrix<'a>> for Matrix<'a> {
+    fn from(packed: PackedMatrix<'a>) -> Self {
+        let (format, rows, cols) = (packed.format(), packed.rows(), packed.cols());
+        Self { format, rows, cols, store: Store::Packed(packed) }
+    }
 }
 
 /// Why bytes are not a matrix.
@@ -53,7 +65,7 @@ impl<'a> Matrix<'a> {
         let row_bytes = format.row_bytes(cols).filter(|row_bytes| *row_bytes > 0);
         match row_bytes {
             Some(row_bytes) if rows > 0 && row_bytes.checked_mul(rows) == Some(bytes.len()) => {
-                Ok(Self { format, rows, cols, row_bytes, bytes })
+                Ok(Self { format, rows, cols, store: Store::Rows { row_bytes, bytes } })
             }
             _ => Err(MatrixError::Length { format: name, rows, cols, bytes: bytes.len() }),
         }
@@ -74,20 +86,28 @@ impl<'a> Matrix<'a> {
         self.cols
     }
 
-    /// All bytes.
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    /// The packed form; `None` when the rows lie as in the file.
+    pub fn packed(&self) -> Option<PackedMatrix<'a>> {
+        match self.store {
+            Store::Packed(packed) => Some(packed),
+            Store::Rows { .. } => None,
+        }
     }
 
-    /// The bytes of one row, such as a token's embedding.
+    /// The bytes of one row, such as a token's embedding; `None` past the last and for packed matrices.
     pub fn row(&self, index: usize) -> Option<&'a [u8]> {
-        self.bytes.chunks_exact(self.row_bytes).nth(index)
+        let Store::Rows { row_bytes, bytes } = self.store else { return None };
+        bytes.chunks_exact(row_bytes).nth(index)
     }
 
-    /// Consecutive rows, `rows` at a time (at least one); the last part may have fewer.
-    pub fn row_chunks(&self, rows: usize) -> impl Iterator<Item = WeightRows<'a>> {
+    /// Consecutive rows, `rows` at a time (at least one); the last part may have fewer. None for packed matrices.
+    pub fn row_chunks(&self, rows: usize) -> impl Iterator<Item = WeightRows<'a>> + use<'a> {
         let (format, cols) = (self.format, self.cols);
-        let part = self.row_bytes.saturating_mul(rows.max(1));
-        self.bytes.chunks(part).filter_map(move |bytes| WeightRows::new(format, cols, bytes))
+        let (row_bytes, bytes) = match self.store {
+            Store::Rows { row_bytes, bytes } => (row_bytes, bytes),
+            Store::Packed(_) => (1, &[][..]),
+        };
+        let part = row_bytes.saturating_mul(rows.max(1));
+        bytes.chunks(part).filter_map(move |bytes| WeightRows::new(format, cols, bytes))
     }
 }

@@ -49,11 +49,19 @@ pub trait Weights {
     /// The tensor of that name and its bytes, `info.bytes` of them.
     fn tensor(&self, name: &str) -> Option<(&TensorInfo, &[u8])>;
 
-    /// A matrix of `rows` rows of `cols` weights, where the bytes lie.
+    /// A matrix of `rows` rows of `cols` weights, in the form that products are fastest with.
     ///
     /// # Errors
     /// [`WeightError`] names the tensor, the shape needed and the shape found.
     fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix<'_>, WeightError> {
+        self.table(name, rows, cols)
+    }
+
+    /// A matrix of `rows` rows of `cols` weights as they lie in the file, to look rows up.
+    ///
+    /// # Errors
+    /// [`WeightError`] names the tensor, the shape needed and the shape found.
+    fn table(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix<'_>, WeightError> {
         let (info, bytes) =
             self.tensor(name).ok_or_else(|| WeightError::Missing { tensor: name.to_owned() })?;
         check_shape(info, &[cols as u64, rows as u64])?;

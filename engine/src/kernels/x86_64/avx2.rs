@@ -21,11 +21,12 @@ use super::large::{self, LargeFormat};
 use super::loops::Loops;
 use super::small::{self, SmallFormat};
 use super::vector::{self, Element};
+use crate::kernels::packed::Avx2Tiles;
 use crate::kernels::scalar::quantize;
 
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Avx2(());
+pub(in crate::kernels) struct Avx2(Avx2Tiles);
 
 impl Avx2 {
     /// `None` when the CPU (or the operating system) lacks a feature.
@@ -33,7 +34,11 @@ impl Avx2 {
         let found = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
-        found.then_some(Self(()))
+        if found { Avx2Tiles::new().map(Self) } else { None }
+    }
+
+    pub(super) fn tiles(self) -> Avx2Tiles {
+        self.0
     }
 }
 

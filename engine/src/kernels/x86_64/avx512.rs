@@ -21,11 +21,12 @@ use super::large::{self, LargeFormat};
 use super::loops::Loops;
 use super::small::{self, SmallFormat};
 use super::vector::{self, Element};
+use crate::kernels::packed::Avx512Tiles;
 use crate::kernels::scalar::quantize;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI, AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Avx512(());
+pub(in crate::kernels) struct Avx512(Avx512Tiles);
 
 impl Avx512 {
     /// `None` when the CPU (or the operating system) lacks a feature.
@@ -38,7 +39,11 @@ impl Avx512 {
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
-        found.then_some(Self(()))
+        if found { Avx512Tiles::new().map(Self) } else { None }
+    }
+
+    pub(super) fn tiles(self) -> Avx512Tiles {
+        self.0
     }
 }
 

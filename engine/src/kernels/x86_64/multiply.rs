@@ -2,6 +2,7 @@
 use half::f16;
 
 use super::super::activations::{ActivationRow, Activations};
+use super::super::packed::{self, TileOutput};
 use super::super::set::{KernelSet, WeightRows};
 use super::avx2::Avx2;
 use super::avx512::Avx512;
@@ -88,6 +89,17 @@ macro_rules! kernel_set {
                 outputs: &mut [&mut [f32]],
             ) {
                 multiply(*self, weights, activations, first, outputs);
+            }
+
+            fn tile(
+                &self,
+                format: BlockFormat,
+                width: usize,
+                weights: &[u8],
+                panel: &[u8],
+                output: &mut TileOutput,
+            ) {
+                packed::tile(self.tiles(), format, width, weights, panel, output);
             }
 
             fn dot(&self, a: &[f32], b: &[f32]) -> f32 {

@@ -102,7 +102,7 @@ impl Tensors {
         config: &Config,
         weights: &'w dyn Weights,
     ) -> Result<Matrix<'w>, WeightError> {
-        weights.matrix(EMBEDDINGS, self.vocab_size, config.embedding)
+        weights.table(EMBEDDINGS, self.vocab_size, config.embedding)
     }
 
     pub(super) fn output<'w>(

@@ -1,0 +1,29 @@
+//! Weights packed for products: 16 rows interleaved, so that one register holds four codes of each of 16 rows.
+//!
+//! A dword of activations, broadcast, times such a register gives 16 sums at once: no horizontal adds, no shuffles, and
+//! the next row group streams in while this one computes. The layout is the same on every CPU and takes as many bits a
+//! weight as the file's; [`layout`] describes it. One generic tile (`tile`) serves all formats and instruction sets.
+mod formats;
+mod isa;
+pub mod layout;
+mod pack;
+mod panels;
+mod portable;
+mod product;
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+pub use layout::PackedLayout;
+pub use pack::pack_group;
+pub use panels::Panels;
+pub use product::{PackedMatrix, Product, multiply_all};
+
+pub(in crate::kernels) use product::tile;
+/// What a tile gives: 16 rows of each column.
+pub(in crate::kernels) type TileOutput = [[f32; layout::ROWS]; panels::WIDTH];
+
+pub(in crate::kernels) use isa::Tiles;
+pub(in crate::kernels) use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::kernels) use x86_64::{Avx2Tiles, Avx512Tiles, AvxVnniTiles};

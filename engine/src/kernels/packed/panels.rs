@@ -1,0 +1,293 @@
+//! Activations laid out for tiles: up to [`WIDTH`] columns side by side, unit by unit, with the sums that formats need.
+#![expect(
+    unsafe_code,
+    reason = "numbers of several kinds share one buffer, at places that the layout fixes"
+)]
+use super::layout::{LARGE_UNIT, SMALL_UNIT, SUB};
+use crate::{
+    kernels::activations::{ActivationFormat, Activations},
+    team::Team,
+};
+
+/// Most columns of a panel: as many as leave registers for the codes of a tile.
+pub(super) const WIDTH: usize = 8;
+/// Minus this times a sum of activations is where sums of centred codes start.
+const CENTRE: i32 = 32;
+/// Panels of one task.
+const TASK_PANELS: usize = 1;
+
+/// Words keep panels aligned to their numbers.
+type Word = u32;
+const WORD: usize = size_of::<Word>();
+
+/// Rows of activations as panels, each row a column of the product.
+#[derive(Debug)]
+pub struct Panels {
+    columns: usize,
+    cols: usize,
+    unit: usize,
+    words: Vec<Word>,
+}
+
+/// Where a panel lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// First column.
+    pub(super) first: usize,
+    /// Columns.
+    pub(super) width: usize,
+}
+
+impl Panels {
+    /// Panels of prepared activations; `None` for activations that stay floats.
+    pub fn new(team: &Team, activations: &Activations) -> Option<Self> {
+        let unit = match activations.format() {
+            ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => SMALL_UNIT,
+            ActivationFormat::Q8_K => LARGE_UNIT,
+            _ => return None,
+        };
+        let (columns, cols) = (activations.rows(), activations.cols());
+        let column_bytes = cols.div_ceil(unit) * unit_bytes(unit);
+        let mut panels =
+            Self { columns, cols, unit, words: vec![0; columns * column_bytes / WORD] };
+        let places: Vec<Place> = panels.places().collect();
+        let mut rest = panels.words.as_mut_slice();
+        let mut parts: Vec<(Place, &mut [Word])> = places
+            .into_iter()
+            .map(|place| {
+                let words = place.width * column_bytes / WORD;
+                (place, rest.split_off_mut(..words).unwrap_or_default())
+            })
+            .collect();
+        let fill = |parts: &mut [(Place, &mut [Word])]| {
+            for (place, words) in parts {
+                fill(*place, unit, activations, words);
+            }
+        };
+        if columns <= WIDTH {
+            fill(&mut parts);
+        } else {
+            team.each_part(&mut parts, TASK_PANELS, |_, parts, _| fill(parts));
+        }
+        Some(panels)
+    }
+
+    /// Columns of the product: rows of activations.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Values of a column.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Values of a unit.
+    pub(super) fn unit(&self) -> usize {
+        self.unit
+    }
+
+    /// Panels of nearly equal width, so that no count of columns falls into a slow rest.
+    pub(super) fn places(&self) -> impl ExactSizeIterator<Item = Place> + use<> {
+        let columns = self.columns;
+        let panels = columns.div_ceil(WIDTH);
+        (0..panels).map(move |panel| {
+            let first = panel * columns / panels;
+            Place { first, width: (panel + 1) * columns / panels - first }
+        })
+    }
+
+    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+        let column = self.cols.div_ceil(self.unit) * unit_bytes(self.unit) / WORD;
+        let words = &self.words[place.first * column..(place.first + place.width) * column];
+        words_as_bytes(words)
+    }
+}
+
+fn unit_bytes(unit: usize) -> usize {
+    if unit == SMALL_UNIT { SmallUnit::BYTES } else { LargeUnit::BYTES }
+}
+
+fn words_as_bytes(words: &[Word]) -> &[u8] {
+    // SAFETY: every byte of a word is a byte; length and lifetime are the slice's.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), std::mem::size_of_val(words)) }
+}
+
+fn words_as_bytes_mut(words: &mut [Word]) -> &mut [u8] {
+    let len = std::mem::size_of_val(words);
+    // SAFETY: as above, and every pattern of bytes is a word.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), len) }
+}
+
+fn fill(place: Place, unit: usize, activations: &Activations, words: &mut [Word]) {
+    let bytes = words_as_bytes_mut(words);
+    for (index, bytes) in bytes.chunks_exact_mut(place.width * unit_bytes(unit)).enumerate() {
+        for column in 0..place.width {
+            let row = place.first + column;
+            if unit == SMALL_UNIT {
+                SmallUnit::fill(bytes, place.width, column, activations, row, index);
+            } else {
+                LargeUnit::fill(bytes, place.width, column, activations, row, index);
+            }
+        }
+    }
+}
+
+/// A unit of 64 values of every column: codes, then scales, starts and sums of the two blocks.
+pub(super) struct SmallUnit<'p> {
+    bytes: &'p [u8],
+    width: usize,
+}
+
+impl<'p> SmallUnit<'p> {
+    /// Bytes of one column.
+    pub(super) const BYTES: usize = SMALL_UNIT + 24;
+
+    #[inline(always)]
+    pub(super) fn new<const N: usize>(bytes: &'p [u8]) -> Self {
+        Self { bytes, width: N }
+    }
+
+    #[inline(always)]
+    pub(super) fn codes(&self, column: usize, block: usize) -> &'p [[i8; 4]] {
+        dwords(self.bytes, column * SMALL_UNIT + block * SUB, SUB / 4)
+    }
+
+    #[inline(always)]
+    fn number(&self, kind: usize, column: usize, block: usize) -> [u8; 4] {
+        let at = self.width * SMALL_UNIT + ((kind * 2 + block) * self.width + column) * 4;
+        read(self.bytes, at)
+    }
+
+    #[inline(always)]
+    pub(super) fn scale(&self, column: usize, block: usize) -> f32 {
+        f32::from_ne_bytes(self.number(0, column, block))
+    }
+
+    #[inline(always)]
+    pub(super) fn start(&self, column: usize, block: usize) -> i32 {
+        i32::from_ne_bytes(self.number(1, column, block))
+    }
+
+    #[inline(always)]
+    pub(super) fn sum(&self, column: usize, block: usize) -> f32 {
+        f32::from_ne_bytes(self.number(2, column, block))
+    }
+
+    fn fill(
+        bytes: &mut [u8],
+        width: usize,
+        column: usize,
+        activations: &Activations,
+        row: usize,
+        unit: usize,
+    ) {
+        let codes = activations.line(row, unit);
+        bytes[column * SMALL_UNIT..][..SMALL_UNIT].copy_from_slice(&codes.map(i8::cast_unsigned));
+        for block in 0..SMALL_UNIT / SUB {
+            let sum: i32 = codes[block * SUB..][..SUB].iter().map(|&code| i32::from(code)).sum();
+            let (scale, scaled_sum) = activations.block(row, unit * (SMALL_UNIT / SUB) + block);
+            let numbers =
+                [scale.to_ne_bytes(), (-CENTRE * sum).to_ne_bytes(), scaled_sum.to_ne_bytes()];
+            for (kind, number) in numbers.into_iter().enumerate() {
+                let at = width * SMALL_UNIT + ((kind * 2 + block) * width + column) * 4;
+                bytes[at..at + 4].copy_from_slice(&number);
+            }
+        }
+    }
+}
+
+/// A unit of 256 values of every column: codes, then starts of 16 groups, sums of 16 groups of 16 and of 8 of 32,
+/// and the scale.
+pub(super) struct LargeUnit<'p> {
+    bytes: &'p [u8],
+    width: usize,
+}
+
+impl<'p> LargeUnit<'p> {
+    const STARTS: usize = LARGE_UNIT;
+    const SUMS_16: usize = Self::STARTS + 64;
+    const SUMS_32: usize = Self::SUMS_16 + 32;
+    const SCALE: usize = Self::SUMS_32 + 16;
+    /// Bytes of one column.
+    pub(super) const BYTES: usize = Self::SCALE + 4;
+
+    #[inline(always)]
+    pub(super) fn new<const N: usize>(bytes: &'p [u8]) -> Self {
+        Self { bytes, width: N }
+    }
+
+    #[inline(always)]
+    pub(super) fn codes(&self, column: usize, sub: usize) -> &'p [[i8; 4]] {
+        dwords(self.bytes, column * LARGE_UNIT + sub * SUB, SUB / 4)
+    }
+
+    #[inline(always)]
+    pub(super) fn start(&self, column: usize, group: usize) -> i32 {
+        i32::from_ne_bytes(read(self.bytes, self.width * Self::STARTS + column * 64 + group * 4))
+    }
+
+    #[inline(always)]
+    pub(super) fn pair_of_16(&self, column: usize, pair: usize) -> &'p [i16; 2] {
+        pair_at(self.bytes, self.width * Self::SUMS_16 + column * 32 + pair * 4)
+    }
+
+    #[inline(always)]
+    pub(super) fn pair_of_32(&self, column: usize, pair: usize) -> &'p [i16; 2] {
+        pair_at(self.bytes, self.width * Self::SUMS_32 + column * 16 + pair * 4)
+    }
+
+    #[inline(always)]
+    pub(super) fn scale(&self, column: usize) -> f32 {
+        f32::from_ne_bytes(read(self.bytes, self.width * Self::SCALE + column * 4))
+    }
+
+    fn fill(
+        bytes: &mut [u8],
+        width: usize,
+        column: usize,
+        activations: &Activations,
+        row: usize,
+        unit: usize,
+    ) {
+        let (lines, sums, scale) = activations.large_block(row, unit);
+        for (line, codes) in lines.iter().enumerate() {
+            let at = column * LARGE_UNIT + line * codes.0.len();
+            bytes[at..at + codes.0.len()].copy_from_slice(&codes.0.map(i8::cast_unsigned));
+        }
+        let mut put = |at: usize, number: &[u8]| {
+            bytes[at..at + number.len()].copy_from_slice(number);
+        };
+        for (group, &sum) in sums.iter().enumerate() {
+            let start = -CENTRE * i32::from(sum);
+            put(width * Self::STARTS + column * 64 + group * 4, &start.to_ne_bytes());
+            put(width * Self::SUMS_16 + column * 32 + group * 2, &sum.to_ne_bytes());
+        }
+        for (group, pair) in sums.as_chunks::<2>().0.iter().enumerate() {
+            let sum = pair[0] + pair[1];
+            put(width * Self::SUMS_32 + column * 16 + group * 2, &sum.to_ne_bytes());
+        }
+        put(width * Self::SCALE + column * 4, &scale.to_ne_bytes());
+    }
+}
+
+#[inline(always)]
+fn read(bytes: &[u8], at: usize) -> [u8; 4] {
+    debug_assert!(at + 4 <= bytes.len());
+    // SAFETY: places are computed from the unit's layout, and the tile's panel was checked to hold whole units.
+    unsafe { bytes.as_ptr().add(at).cast::<[u8; 4]>().read() }
+}
+
+#[inline(always)]
+fn pair_at(bytes: &[u8], at: usize) -> &[i16; 2] {
+    debug_assert!(at + 4 <= bytes.len() && at.is_multiple_of(2));
+    // SAFETY: as for `read`; panels start on a word, and all their numbers lie on multiples of four bytes.
+    unsafe { &*bytes.as_ptr().add(at).cast::<[i16; 2]>() }
+}
+
+#[inline(always)]
+fn dwords(bytes: &[u8], at: usize, count: usize) -> &[[i8; 4]] {
+    debug_assert!(at + 4 * count <= bytes.len());
+    // SAFETY: as for `read`.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().add(at).cast(), count) }
+}
