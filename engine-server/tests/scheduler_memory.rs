@@ -268,12 +268,16 @@ async fn sixteen_prompts_with_a_common_beginning_are_computed_once() {
 
 #[tokio::test]
 async fn the_choices_of_a_prompt_share_it() {
-    let bench = Setup::default().start();
-    let ends = outcomes(bench.submit(&tenant("a"), vec![request(words(1, 100), 1, 0.0); 3])).await;
-    assert_eq!(bench.computed(), 100 + 2 * 4);
-    assert!(ends.iter().all(|end| end == &ends[0]), "{ends:?}");
-    assert_eq!((ends[0].1.cached_tokens, bench.cached("a")), (0, 0), "the prompt counts once");
-    bench.stop().await;
+    // Its first choice goes on, or has ended by then; the prompt ends inside a page.
+    for (prompt, tokens) in [(100, 5), (100, 1), (20, 5), (20, 1)] {
+        let bench = Setup::default().start();
+        let requests = vec![request(words(1, prompt), tokens, 0.0); 3];
+        let ends = outcomes(bench.submit(&tenant("a"), requests)).await;
+        assert_eq!(bench.computed(), prompt + 2 + 3 * (tokens - 1));
+        assert!(ends.iter().all(|end| end == &ends[0]), "{ends:?}");
+        assert_eq!((ends[0].1.cached_tokens, bench.cached("a")), (0, 0), "the prompt counts once");
+        bench.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -353,5 +357,48 @@ async fn a_long_prompt_never_stalls_an_answer() {
         beside += prompt;
     }
     assert!(beside > 0, "the prompt was read beside the answer");
+    bench.stop().await;
+}
+
+/// Many sequences of three tenants in a pool that holds few of them, with common beginnings and clients that leave: whoever
+/// stays gets the text that it gets in a large pool, and in the end nothing is held.
+#[tokio::test]
+async fn a_crowd_in_a_small_pool_says_the_same_as_in_a_large_one() {
+    let prompt =
+        |at: u32| [words(at % 5, 40 + (at % 3) as usize * 16), words(200 + at, 9)].concat();
+    let job = |at: u32| request(prompt(at), 20 + (at * 13 % 90) as usize, 0.0);
+    let submit = |bench: &Bench| -> Vec<EventReceiver> {
+        let one = |at: u32| bench.submit(&tenant(["a", "b", "c"][at as usize % 3]), vec![job(at)]);
+        (0..48).flat_map(one).collect()
+    };
+    let large = Setup::default().start();
+    let expected = outcomes(submit(&large)).await;
+    assert_eq!(large.metrics.preemptions.get_or_create(&Bench::labels("a")).get(), 0);
+    large.stop().await;
+
+    let bench = Setup { kv_tokens: Some(352), parallel: 8, ..Setup::default() }.start();
+    let mut stayed = Vec::new();
+    for (at, events) in submit(&bench).into_iter().enumerate() {
+        if at % 7 == 3 {
+            drop(events);
+        } else {
+            stayed.push((at, events));
+        }
+    }
+    for (at, events) in stayed {
+        let (text, end) = outcome(events).await;
+        let tokens = end.expect("a finish").completion_tokens;
+        assert_eq!((&text, tokens), (&expected[at].0, expected[at].1.completion_tokens), "{at}");
+    }
+    let preemptions: u64 = ["a", "b", "c"].map(|tenant| bench.preemptions(tenant)).iter().sum();
+    assert!(preemptions > 0, "the pool was too small");
+    bench.scheduler.stop();
+    tokio::time::timeout(PATIENCE, bench.scheduler.ended().cancelled()).await.expect("an end");
+    let page = bench.metrics.encode().expect("a page");
+    assert!(page.contains("realm_kv_cache_usage_ratio{model=\"m\"} 0.0\n"), "{page}");
+    for tenant in ["a", "b", "c"] {
+        let line = format!("realm_kv_cache_bytes{{tenant=\"{tenant}\",model=\"m\"}} 0\n");
+        assert!(page.contains(&line), "{page}");
+    }
     bench.stop().await;
 }

@@ -15,7 +15,7 @@ mod shape;
 mod store;
 mod view;
 
-use self::{pool::Pool, sequence::Slot, store::Store, view::Layer};
+use self::{pool::Pool, prefix::common, sequence::Slot, store::Store, view::Layer};
 use crate::tokenizer::TokenId;
 
 pub use self::{
@@ -91,6 +91,7 @@ impl KvCache {
     pub fn close(&mut self, id: SequenceId) {
         let Self { slots, pool, .. } = self;
         if let Some(slot) = slots.get_mut(id.slot as usize).filter(|slot| slot.is(id)) {
+            keep_begun_page(pool, slot);
             let_go(pool, slot, 0);
             *slot = Slot { generation: slot.generation.wrapping_add(1), ..Slot::default() };
         }
@@ -144,7 +145,7 @@ impl KvCache {
             self.adopt(id, tokens, &found);
         }
         let at = (held / PAGE_TOKENS + found.len()) * PAGE_TOKENS;
-        if let Some((page, common)) = self.pool.index.nearest(&salt, parent, &tokens[at..limit])
+        if let Some((page, common)) = self.nearest(&salt, parent, at, &tokens[at..limit])
             && at + common > held
         {
             self.adopt_part(id, &tokens[..at + common], page);
@@ -311,8 +312,40 @@ impl KvCache {
         pool.release(page);
     }
 
+    /// A page after `parent`, which ends at token `at`, that begins with most of these tokens, and with how many: of the
+    /// index, or begun by a live sequence.
+    fn nearest(
+        &self,
+        salt: &PrefixSalt,
+        parent: Option<u32>,
+        at: usize,
+        tokens: &[TokenId],
+    ) -> Option<(u32, usize)> {
+        let begun = |slot: &Slot| {
+            let visible = slot.salt.as_ref().is_some_and(|owner| owner.opens_to(salt));
+            let before = slot.pages[..(at / PAGE_TOKENS).min(slot.pages.len())].last().copied();
+            let page = slot.pages.get(at / PAGE_TOKENS).filter(|_| visible && before == parent)?;
+            let own = slot.tokens.get(at..)?;
+            Some((*page, common(&own[..own.len().min(PAGE_TOKENS)], tokens)))
+        };
+        let live = self.slots.iter().filter(|slot| slot.live).filter_map(begun);
+        let kept = self.pool.index.nearest(salt, parent, tokens);
+        live.chain(kept).max_by_key(|found| found.1).filter(|found| found.1 > 0)
+    }
+
     fn slot(&self, id: SequenceId) -> Option<&Slot> {
         self.slots.get(id.slot as usize).filter(|slot| slot.is(id))
+    }
+}
+
+/// Leaves a sequence's last, begun page to the index, unless it is there or others hold the page.
+fn keep_begun_page(pool: &mut Pool, slot: &Slot) {
+    let (Some(salt), Some((at, page))) = (&slot.salt, slot.begun_page()) else { return };
+    let tokens = &slot.tokens[at * PAGE_TOKENS..];
+    let parent = slot.pages[..at].last().copied();
+    let known = pool.index.nearest(salt, parent, tokens).is_some_and(|(_, n)| n == tokens.len());
+    if !known && pool.holders(page) == 1 && !pool.index.contains(page) {
+        pool.index.insert(salt, parent, tokens, page);
     }
 }
 

@@ -68,15 +68,15 @@ fn a_shared_prefix_gives_the_same_bits() {
         assert_eq!((reused, engine.sequence_len(second)), (64, 64));
         feed(&mut engine, owner, &[1, 2, 3]);
         assert_eq!(feed(&mut engine, second, &prompt[64..]), expected, "{kv_type:?}");
-        // After all have ended; by now the third page is there, too, and the last one is never full.
+        // After all have ended; by now the third page is there, too, and the beginning of a fourth.
         engine.free_sequence(owner);
         engine.free_sequence(second);
         let (third, reused) = engine.new_sequence_with_prefix(tenant("a"), &prompt[..96]).unwrap();
         assert_eq!(reused, 95, "the last token is left to compute, the rest of its page is copied");
         let (fourth, reused) = engine.new_sequence_with_prefix(tenant("a"), &prompt).unwrap();
-        assert_eq!(reused, 96);
-        let again = alone(&model, kv_type, &[&prompt[..64], &prompt[64..96], &prompt[96..]]);
-        assert_close(&feed(&mut engine, fourth, &prompt[96..]), &again);
+        assert_eq!(reused, 99);
+        let again = alone(&model, kv_type, &[&prompt[..64], &prompt[64..99], &prompt[99..]]);
+        assert_close(&feed(&mut engine, fourth, &prompt[99..]), &again);
         feed(&mut engine, third, &prompt[95..96]);
         assert_eq!(engine.sequence_len(third), 96);
     }
@@ -108,6 +108,33 @@ fn the_begun_page_is_copied_and_its_owner_untouched() {
 }
 
 #[test]
+fn a_prompt_that_ends_inside_a_page_is_found_but_for_its_last_token() {
+    let (model, prompt) = (tiny(), prompt());
+    let mut engine = engine(&model, KvType::F16);
+    let reused = |engine: &mut Engine, salt: &str, tokens: &[TokenId]| {
+        engine.new_sequence_with_prefix(tenant(salt), tokens).unwrap()
+    };
+    let (owner, _) = reused(&mut engine, "a", &[]);
+    feed(&mut engine, owner, &prompt[..49]);
+    feed(&mut engine, owner, &prompt[49..50]);
+    let expected = alone(&model, KvType::F16, &[&prompt[..49], &prompt[49..50]]);
+    for ended in [false, true] {
+        if ended {
+            engine.free_sequence(owner);
+        }
+        let (other, count) = reused(&mut engine, "b", &prompt[..50]);
+        assert_eq!(count, 0, "another tenant finds nothing");
+        engine.free_sequence(other);
+        let (same, count) = reused(&mut engine, "a", &prompt[..50]);
+        assert_eq!(count, 49, "ended: {ended}");
+        assert_eq!(feed(&mut engine, same, &prompt[49..50]), expected);
+        engine.free_sequence(same);
+    }
+    let (short, count) = reused(&mut engine, "a", &prompt[..20]);
+    assert_eq!((count, engine.sequence_len(short)), (19, 19));
+}
+
+#[test]
 fn tenants_share_nothing_but_what_is_public() {
     let (model, prompt) = (tiny(), prompt());
     let mut engine = engine(&model, KvType::F16);
@@ -118,7 +145,7 @@ fn tenants_share_nothing_but_what_is_public() {
         engine.free_sequence(id);
         reused
     };
-    assert_eq!(reused(&mut engine, tenant("a")), 96);
+    assert_eq!(reused(&mut engine, tenant("a")), 99);
     assert_eq!(reused(&mut engine, tenant("b")), 0);
     assert_eq!(reused(&mut engine, PrefixSalt::Public), 0, "what a tenant computes stays its own");
     assert_eq!(engine.shared_pages(&tenant("a"), &prompt), 3);
@@ -134,7 +161,7 @@ fn tenants_share_nothing_but_what_is_public() {
     // A tenant's own pages may stand on public ones, and are no less its own.
     let (mine, _) = engine.new_sequence_with_prefix(tenant("b"), &prompt).unwrap();
     feed(&mut engine, mine, &prompt[64..]);
-    assert_eq!(reused(&mut engine, tenant("b")), 96);
+    assert_eq!(reused(&mut engine, tenant("b")), 99);
     assert_eq!(reused(&mut engine, tenant("c")), 64);
 }
 

@@ -52,12 +52,15 @@ pub struct Reading<'a, T> {
 }
 
 /// Whether `next` had better wait, because `first`, which is served before it, is about to compute the page of tokens that
-/// it needs next.
+/// it needs next, or has the very same prompt.
 pub fn awaits<T: PartialEq>(next: &Reading<'_, T>, first: &Reading<'_, T>) -> bool {
     let end = (next.computed / PAGE_TOKENS + 1) * PAGE_TOKENS;
     // The last token of a prompt is always computed.
     let shareable = end < next.tokens.len() && first.computed < end;
-    shareable && next.tenant == first.tenant && first.tokens.get(..end) == next.tokens.get(..end)
+    let page = shareable && first.tokens.get(..end) == next.tokens.get(..end);
+    // Choices of one prompt: the first leaves them a single token to compute.
+    let same = next.computed + 1 < next.tokens.len() && first.tokens == next.tokens;
+    next.tenant == first.tenant && (page || same)
 }
 
 #[cfg(test)]
@@ -82,7 +85,8 @@ mod tests {
 
     #[test]
     fn the_youngest_of_the_largest_holder_gives_way() {
-        let cases: [(&str, &[(char, usize)], Option<usize>); 5] = [
+        type Case = (&'static str, &'static [(char, usize)], Option<usize>);
+        let cases: [Case; 5] = [
             ("nobody", &[], None),
             ("alone", &[('a', 3)], Some(0)),
             (
@@ -114,5 +118,9 @@ mod tests {
         assert!(awaits(&later, &reading('a', &tokens, 40)));
         assert!(!awaits(&later, &reading('a', &other, 40)), "they differ in the second page");
         assert!(!awaits(&reading('a', &tokens[..64], 32), &reading('a', &tokens, 32)));
+        let short = |computed| reading('a', &tokens[..20], computed);
+        assert!(awaits(&short(0), &short(0)), "the same prompt, also a short one");
+        assert!(!awaits(&short(19), &short(0)), "its last token is its own to compute");
+        assert!(!awaits(&short(0), &reading('a', &tokens[..21], 0)));
     }
 }

@@ -154,3 +154,33 @@ async fn a_configuration_changes_as_far_as_it_can() {
     assert!(health["message"].as_str().expect("a message").contains("engine"), "{health}");
     server.stop().await.expect("a clean end");
 }
+
+#[tokio::test]
+async fn what_one_tenant_has_computed_saves_another_nothing() {
+    let (server, _files) =
+        server_with_files(&table("v1", &[("a", false, "key-a"), ("b", false, "key-b")])).await;
+    let prompt = "The quick brown fox jumps over the lazy dog. ".repeat(12);
+    let body = json!({"model": "smollm2", "prompt": prompt, "max_tokens": 1, "temperature": 0});
+    let mut usage = Vec::new();
+    for key in ["key-a", "key-a", "key-b"] {
+        let request = server.request("/v1/completions", &body).bearer_auth(key);
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let count = |pointer: &str| answer.json().pointer(pointer).and_then(Value::as_u64);
+        usage.push((
+            count("/usage/prompt_tokens").expect("a count"),
+            count("/usage/prompt_tokens_details/cached_tokens").expect("a count"),
+        ));
+    }
+    let prompt = usage[0].0;
+    let cached = prompt - 1;
+    assert!(cached > 64, "several pages: {prompt} tokens");
+    assert_eq!(usage, [(prompt, 0), (prompt, cached), (prompt, 0)]);
+    let counted = |tenant: &str| {
+        let label = format!("tenant=\"{tenant}\"");
+        let server = &server;
+        async move { server.metric("realm_cached_prompt_tokens_total", &[&label]).await }
+    };
+    assert_eq!((counted("a").await, counted("b").await), (cached as f64, 0.0));
+    server.stop().await.expect("a clean end");
+}

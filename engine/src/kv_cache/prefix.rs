@@ -1,4 +1,4 @@
-//! Which full pages hold which tokens, so that a later sequence with the same beginning takes them instead of computing.
+//! Which pages hold which tokens, so that a later sequence with the same beginning takes them instead of computing.
 //!
 //! A tree: a page's parent holds the tokens before it, and a page is found by its parent, its tokens and its salt. Tokens
 //! are compared, not only hashed. A page that no sequence holds is idle: it stays until its memory is needed, the one that
@@ -25,12 +25,34 @@ pub enum PrefixSalt {
     Private(Arc<str>),
 }
 
+impl PrefixSalt {
+    /// Whether sequences of the other salt may take what this one has computed.
+    pub(super) fn opens_to(&self, other: &Self) -> bool {
+        self == other || *self == Self::Public
+    }
+}
+
 /// What a page is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     salt: PrefixSalt,
     parent: Option<u32>,
+    /// Zeros after the first `length`.
     tokens: [TokenId; PAGE_TOKENS],
+    length: usize,
+}
+
+impl Key {
+    fn new(salt: &PrefixSalt, parent: Option<u32>, tokens: &[TokenId]) -> Self {
+        let length = tokens.len().min(PAGE_TOKENS);
+        let mut padded = [0; PAGE_TOKENS];
+        padded[..length].copy_from_slice(&tokens[..length]);
+        Self { salt: salt.clone(), parent, tokens: padded, length }
+    }
+
+    fn tokens(&self) -> &[TokenId] {
+        &self.tokens[..self.length]
+    }
 }
 
 #[derive(Debug)]
@@ -61,9 +83,7 @@ impl PrefixIndex {
         parent: Option<u32>,
         tokens: &[TokenId; PAGE_TOKENS],
     ) -> Option<u32> {
-        let page = |salt: &PrefixSalt| {
-            self.pages.get(&Key { salt: salt.clone(), parent, tokens: *tokens }).copied()
-        };
+        let page = |salt: &PrefixSalt| self.pages.get(&Key::new(salt, parent, tokens)).copied();
         page(salt).or_else(|| page(&PrefixSalt::Public))
     }
 
@@ -79,28 +99,28 @@ impl PrefixIndex {
             (PrefixSalt::Private(_), None) => self.children(&PrefixSalt::Public, None),
             _ => &[],
         };
-        let common = |page: &u32| {
+        let beginning = |page: &u32| {
             let node = self.nodes.get(page)?;
-            let visible = node.key.salt == *salt || node.key.salt == PrefixSalt::Public;
-            let pairs = node.key.tokens.iter().zip(tokens);
-            let common = pairs.take_while(|(left, right)| left == right).count();
+            let visible = node.key.salt.opens_to(salt);
+            let common = common(node.key.tokens(), tokens);
             (visible && common > 0).then_some((*page, common))
         };
         let newest = |pages: &'_ [u32]| {
-            pages.iter().rev().take(MAX_NEAREST).filter_map(common).max_by_key(|found| found.1)
+            pages.iter().rev().take(MAX_NEAREST).filter_map(beginning).max_by_key(|found| found.1)
         };
         [newest(own), newest(public)].into_iter().flatten().max_by_key(|found| found.1)
     }
 
-    /// Adds a page that a sequence holds. The caller has made sure that no such page is there.
+    /// Adds a page that a sequence holds, full or not. The caller has made sure that no such page is there, and that
+    /// nobody writes to it any more.
     pub(super) fn insert(
         &mut self,
         salt: &PrefixSalt,
         parent: Option<u32>,
-        tokens: &[TokenId; PAGE_TOKENS],
+        tokens: &[TokenId],
         page: u32,
     ) {
-        let key = Key { salt: salt.clone(), parent, tokens: *tokens };
+        let key = Key::new(salt, parent, tokens);
         self.siblings(&key).push(page);
         self.pages.insert(key.clone(), page);
         self.nodes.insert(page, Node { key, children: Vec::new(), idle_since: None });
@@ -180,4 +200,9 @@ impl PrefixIndex {
             None => self.roots.entry(key.salt.clone()).or_default(),
         }
     }
+}
+
+/// How many tokens two texts have in common from their beginning on.
+pub(super) fn common(left: &[TokenId], right: &[TokenId]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
