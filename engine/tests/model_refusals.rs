@@ -66,8 +66,8 @@ fn each_fault_is_named() {
         (|m| m.add_tensor("blk.0.attn_q_norm.weight", &[8]), &["blk.0.attn_q_norm.weight"]),
         (|m| m.remove("tokenizer.ggml.model"), &["tokenizer", "tokenizer.ggml.model"]),
         (|m| m.remove("tokenizer.ggml.tokens"), &["tokenizer.ggml.tokens"]),
-        (|m| m.set("tokenizer.ggml.model", text("llama")), &["`llama`", "gpt2"]),
-        (|m| m.set("tokenizer.ggml.pre", text("tekken")), &["`tekken`", "smollm"]),
+        (|m| m.set("tokenizer.ggml.model", text("rwkv")), &["`rwkv`", "gpt2"]),
+        (|m| m.set("tokenizer.ggml.pre", text("poro-chat")), &["`poro-chat`", "smollm"]),
         (|m| m.set("tokenizer.ggml.eos_token_id", Meta::U32(258)), &["eos_token_id", "258"]),
         (
             |m| m.set("tokenizer.ggml.merges", Meta::Texts(vec!["ab".to_owned()])),

@@ -102,14 +102,13 @@ fn bytes_that_are_not_text_decode_to_the_replacement_character() {
     assert!(pieces[..pieces.len() - 1].iter().all(String::is_empty));
 }
 
+/// Were the work to grow as the square of the text, this test would not end.
 #[test]
-fn a_hundred_kilobytes_of_one_letter_take_little_time() {
-    let started = std::time::Instant::now();
-    for letter in ["a", " ", "\n", "7", "=", "é", "漢", "<", "<|im_start|>"] {
-        let text = letter.repeat(100_000 / letter.len());
+fn a_megabyte_of_one_thing_comes_back() {
+    for thing in ["a", " ", "\n", "7", "=", "é", "漢", "<", "<|im_start|>"] {
+        let text = thing.repeat((1 << 20) / thing.len());
         assert_eq!(tokenizer().decode(&tokenizer().encode(&text, SpecialTokens::Parse)), text);
     }
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
 /// Characters whose UTF-8 has a byte that this vocabulary has no token for: such bytes are left out, as llama.cpp does.

@@ -205,6 +205,9 @@ impl Sequence {
     fn choose_one(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> Choice {
         let token = self.sampler.sample(logits);
         self.sampler.accept(token);
+        if self.produced == 0 {
+            self.text.decoder = StreamDecoder::after(tokenizer, &self.tokens);
+        }
         self.tokens.push(token);
         if let Some(drafts) = &mut self.drafts {
             drafts.extend(&[token]);

@@ -10,7 +10,7 @@ use crate::{
     model::{Llama, architecture},
     ops::product::{Precision, Products},
     team::Team,
-    tokenizer::{TokenId, Tokenizer, TokenizerSpec},
+    tokenizer::{FimTokens, TokenId, TokenRoles, Tokenizer, TokenizerSpec},
     weights::{MappedModel, PackedIn, PackedModel, PackedState, Weights},
 };
 
@@ -163,22 +163,50 @@ fn quantization(gguf: &Gguf) -> String {
 
 /// What the metadata say about the tokenizer.
 fn tokenizer_spec(metadata: &Metadata) -> Result<TokenizerSpec, MetadataError> {
-    let id = |key: &str| -> Result<Option<TokenId>, MetadataError> { metadata.optional_u32(key) };
-    let model = metadata.string("tokenizer.ggml.model")?.to_owned();
-    let merges = metadata.optional_strings("tokenizer.ggml.merges")?.unwrap_or_default().to_vec();
+    let flag = |key: &str| metadata.optional_bool(&format!("tokenizer.ggml.{key}"));
+    let name = metadata.optional_string("general.name")?.unwrap_or_default().to_lowercase();
     Ok(TokenizerSpec {
-        model,
+        model: metadata.string("tokenizer.ggml.model")?.to_owned(),
         pre: metadata.optional_string("tokenizer.ggml.pre")?.map(str::to_owned),
         tokens: metadata.strings("tokenizer.ggml.tokens")?.to_vec(),
+        scores: metadata.optional_f32s("tokenizer.ggml.scores")?.unwrap_or_default().to_vec(),
         types: metadata.optional_i32s("tokenizer.ggml.token_type")?.unwrap_or_default(),
-        merges,
-        bos: id("tokenizer.ggml.bos_token_id")?,
-        eos: id("tokenizer.ggml.eos_token_id")?,
-        other_ends: [id("tokenizer.ggml.eot_token_id")?, id("tokenizer.ggml.eom_token_id")?]
-            .into_iter()
-            .flatten()
-            .collect(),
-        add_bos: metadata.optional_bool("tokenizer.ggml.add_bos_token")?,
+        merges: metadata.optional_strings("tokenizer.ggml.merges")?.unwrap_or_default().to_vec(),
+        charsmap: metadata
+            .optional_bytes("tokenizer.ggml.precompiled_charsmap")?
+            .unwrap_or_default(),
+        roles: token_roles(metadata)?,
+        add_bos: flag("add_bos_token")?,
+        add_eos: flag("add_eos_token")?,
+        add_separator: flag("add_sep_token")?,
+        add_space_prefix: flag("add_space_prefix")?,
+        remove_extra_whitespaces: flag("remove_extra_whitespaces")?,
+        lowercase: flag("normalizer.lowercase")?,
+        strip_accents: flag("normalizer.strip_accents")?,
+        strip_after_control: ["phi-3", "phi3"].iter().any(|family| name.contains(family)),
+    })
+}
+
+/// The tokens that the metadata give a part to play.
+fn token_roles(metadata: &Metadata) -> Result<TokenRoles, MetadataError> {
+    let id = |key: &str| metadata.optional_u32(&format!("tokenizer.ggml.{key}_token_id"));
+    Ok(TokenRoles {
+        bos: id("bos")?,
+        eos: id("eos")?,
+        other_ends: [id("eot")?, id("eom")?].into_iter().flatten().collect(),
+        unknown: id("unknown")?,
+        separator: id("seperator")?,
+        classify: id("cls")?,
+        padding: id("padding")?,
+        mask: id("mask")?,
+        fim: FimTokens {
+            prefix: id("fim_pre")?,
+            suffix: id("fim_suf")?,
+            middle: id("fim_mid")?,
+            padding: id("fim_pad")?,
+            repository: id("fim_rep")?,
+            file: id("fim_sep")?,
+        },
     })
 }
 

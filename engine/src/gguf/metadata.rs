@@ -153,6 +153,15 @@ impl Metadata {
         })
     }
 
+    /// An array of bytes, or `None` when the key is absent. Writers also call bytes `i8`.
+    pub fn optional_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, MetadataError> {
+        self.optional(key, |value| match value {
+            Value::Array(Array::U8(bytes)) => Ok(bytes.clone()),
+            Value::Array(Array::I8(bytes)) => Ok(bytes.iter().map(|&byte| byte as u8).collect()),
+            other => Err(wrong_type(key, "an array of u8 or i8", other)),
+        })
+    }
+
     /// An array of `f32`.
     pub fn f32s(&self, key: &str) -> Result<&[f32], MetadataError> {
         required(key, self.optional_f32s(key))

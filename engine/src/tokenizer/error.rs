@@ -6,7 +6,7 @@ pub enum TokenizerError {
     /// `tokenizer.ggml.model` is not one that is known.
     #[error(
         "tokenizer model `{found}` (tokenizer.ggml.model) is not supported; supported: {supported}. \
-         Use a GGUF file of a model with a byte-level BPE tokenizer"
+         Use a GGUF file of a model with one of these"
     )]
     UnsupportedModel {
         /// What the file names.
@@ -73,6 +73,43 @@ pub enum TokenizerError {
         merges: usize,
         /// Merges that are accepted.
         limit: usize,
+    },
+    /// A SentencePiece file has not as many scores as tokens.
+    #[error(
+        "{scores} scores for {tokens} tokens; tokenizer.ggml.scores must have one for each token of a SentencePiece model"
+    )]
+    Scores {
+        /// Entries of `tokenizer.ggml.scores`.
+        scores: usize,
+        /// Entries of `tokenizer.ggml.tokens`.
+        tokens: usize,
+    },
+    /// A score is not a number.
+    #[error(
+        "token {token} has the score {score} (tokenizer.ggml.scores); it must be a finite number"
+    )]
+    BadScore {
+        /// Which token.
+        token: usize,
+        /// Its score.
+        score: String,
+    },
+    /// Nothing stands for text that the vocabulary lacks.
+    #[error(
+        "the tokenizer ({model}) has neither an unknown token (tokenizer.ggml.unknown_token_id) nor, where they \
+         would do, all 256 byte tokens"
+    )]
+    NoUnknown {
+        /// `tokenizer.ggml.model`.
+        model: String,
+    },
+    /// The compiled character map is broken.
+    #[error(
+        "the character map (tokenizer.ggml.precompiled_charsmap) cannot be used: {reason}; convert the model again"
+    )]
+    CharacterMap {
+        /// What is wrong.
+        reason: String,
     },
     /// A special token's id is not in the vocabulary.
     #[error("{key} is {id}, but the vocabulary has {tokens} tokens")]

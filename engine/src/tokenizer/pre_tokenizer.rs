@@ -5,56 +5,41 @@
 
 use regex::Regex;
 
-use super::error::TokenizerError;
+use super::{
+    error::TokenizerError,
+    pre_tokenizer_rules::{RULES, Rule},
+};
 
-/// GPT-2: contractions, words, numbers and punctuation with one leading space, runs of white space.
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+";
-/// Llama 3: like GPT-2, but numbers in groups of three and line ends kept with what is before them.
-const LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
-/// Qwen 2: like Llama 3 with single digits.
-const QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
-const DIGIT: &str = r"\p{N}";
-const NUMBER: &str = r"\p{N}+";
-const THREE_DIGITS: &str = r"[0-9][0-9][0-9]";
-const PUNCTUATION: &str = r"[\p{P}\$\+<=>\^~\|]+";
-
-/// Names that a file may give, and what they mean.
-const RULES: [(&[&str], Rule); 5] = [
-    (&["default"], Rule::new(&[PUNCTUATION, GPT2, NUMBER, THREE_DIGITS])),
-    (&["gpt-2", "mpt", "olmo"], Rule::new(&[GPT2])),
-    (&["smollm", "starcoder", "refact"], Rule::new(&[DIGIT, GPT2])),
-    (
-        &["llama-bpe", "llama3", "llama-v3"],
-        Rule { keeps_line_ends: true, whole_words: true, adds_bos: true, ..Rule::new(&[LLAMA3]) },
-    ),
-    (&["qwen2", "stablelm2"], Rule { keeps_line_ends: true, ..Rule::new(&[QWEN2]) }),
-];
-
-#[derive(Clone, Copy)]
-struct Rule {
-    /// Applied one after the other, each to the pieces of the one before.
-    stages: &'static [&'static str],
-    keeps_line_ends: bool,
-    whole_words: bool,
-    adds_bos: bool,
-}
-
-impl Rule {
-    const fn new(stages: &'static [&'static str]) -> Self {
-        Self { stages, keeps_line_ends: false, whole_words: false, adds_bos: false }
-    }
-}
+/// How an expression ends whose runs of white space leave their last space to the next word.
+const RUNS: &str = r"|\s+";
 
 /// A rule of the file, ready to run.
 #[derive(Debug)]
 pub(super) struct PreTokenizer {
-    stages: Vec<Regex>,
-    /// A run of white space that ends in a line end is a piece of its own, without look-ahead.
+    stages: Vec<Stage>,
+    /// See [`Rule::keeps_line_ends`].
     keeps_line_ends: bool,
-    /// A piece that is a token as a whole is taken before any merge.
+    /// See [`Rule::whole_words`].
     pub(super) whole_words: bool,
-    /// Whether prompts start with BOS when the file does not say.
+    /// See [`Rule::adds_bos`].
     pub(super) adds_bos: bool,
+    /// See [`Rule::composes`].
+    pub(super) composes: bool,
+}
+
+#[derive(Debug)]
+struct Stage {
+    expression: Regex,
+    /// Runs of white space leave their last space to the next word.
+    shares_runs: bool,
+}
+
+impl Stage {
+    fn new(pattern: &str) -> Result<Self, TokenizerError> {
+        let expression = Regex::new(pattern)
+            .map_err(|error| TokenizerError::PreTokenizer { reason: error.to_string() })?;
+        Ok(Self { expression, shares_runs: pattern.ends_with(RUNS) })
+    }
 }
 
 impl PreTokenizer {
@@ -66,15 +51,9 @@ impl PreTokenizer {
                 supported: supported(),
             }
         })?;
-        let stages =
-            rule.stages.iter().map(|pattern| Regex::new(pattern)).collect::<Result<_, _>>();
-        Ok(Self {
-            stages: stages
-                .map_err(|error| TokenizerError::PreTokenizer { reason: error.to_string() })?,
-            keeps_line_ends: rule.keeps_line_ends,
-            whole_words: rule.whole_words,
-            adds_bos: rule.adds_bos,
-        })
+        let &Rule { stages, keeps_line_ends, whole_words, adds_bos, composes } = rule;
+        let stages = stages.iter().map(|pattern| Stage::new(pattern)).collect::<Result<_, _>>()?;
+        Ok(Self { stages, keeps_line_ends, whole_words, adds_bos, composes })
     }
 
     /// The pieces of `text`, in order; joined they are `text`.
@@ -91,27 +70,29 @@ impl PreTokenizer {
     }
 
     /// Splits by one expression; what lies between its matches is a piece too.
-    fn split_once<'t>(&self, stage: &Regex, text: &'t str, pieces: &mut Vec<&'t str>) {
+    fn split_once<'t>(&self, stage: &Stage, text: &'t str, pieces: &mut Vec<&'t str>) {
         let mut start = 0;
         while start < text.len() {
-            let Some(found) = stage.find_at(text, start) else {
+            let Some(found) = stage.expression.find_at(text, start) else {
                 pieces.push(&text[start..]);
                 return;
             };
             if found.start() > start {
                 pieces.push(&text[start..found.start()]);
             }
-            let end = found.end() - self.left_to_next(found.as_str(), found.end() == text.len());
+            let shared = stage.shares_runs && found.end() < text.len();
+            let left = if shared { self.left_to_next(found.as_str()) } else { 0 };
+            let end = found.end() - left;
             pieces.push(&text[found.start()..end]);
             start = end;
         }
     }
 
     /// Bytes at the end of a match that belong to the next piece: `\s+(?!\S)` in front of `\s+`.
-    fn left_to_next(&self, found: &str, at_end: bool) -> usize {
+    fn left_to_next(&self, found: &str) -> usize {
         let mut characters = found.chars();
         let Some(last) = characters.next_back() else { return 0 };
-        let keeps = at_end || (self.keeps_line_ends && matches!(last, '\r' | '\n'));
+        let keeps = self.keeps_line_ends && matches!(last, '\r' | '\n');
         let is_run = last.is_whitespace()
             && found.len() > last.len_utf8()
             && characters.all(char::is_whitespace);
@@ -148,8 +129,8 @@ mod tests {
 
     #[test]
     fn an_unknown_rule_is_refused_with_the_known_ones() {
-        let error = PreTokenizer::named("tekken").unwrap_err().to_string();
-        assert!(error.contains("`tekken`") && error.contains("llama-bpe"), "{error}");
+        let error = PreTokenizer::named("poro-chat").unwrap_err().to_string();
+        assert!(error.contains("`poro-chat`") && error.contains("llama-bpe"), "{error}");
     }
 
     #[test]

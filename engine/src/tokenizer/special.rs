@@ -1,28 +1,18 @@
 //! Finds the text of special tokens in a prompt: leftmost first, then longest.
 
-use std::collections::HashMap;
-
 use super::{
+    texts::Texts,
     token::{TokenId, TokenKind},
     vocabulary::Vocabulary,
 };
 
-/// Special tokens with a longer text are never found in text; bounds the work per position.
-const MAX_SPECIAL_BYTES: usize = 256;
-
 /// The special tokens of a vocabulary, by their text.
 #[derive(Debug, Default)]
 pub(super) struct SpecialTexts {
-    tokens: HashMap<Vec<u8>, Special>,
-    /// Lengths that occur, longest first, by first byte.
-    lengths: HashMap<u8, Vec<usize>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Special {
-    id: TokenId,
-    /// Found also in text that is not trusted: it steers nothing.
-    is_text: bool,
+    /// Those that are found in any text, since they steer nothing.
+    literal: Texts,
+    /// Those and the ones that steer.
+    all: Texts,
 }
 
 /// A special token in a text.
@@ -33,41 +23,30 @@ pub(super) struct Found {
 }
 
 impl SpecialTexts {
-    pub(super) fn new(vocabulary: &Vocabulary) -> Self {
+    /// `literals`: whether user-defined tokens are cut out here, and not found by the encoder in its own way.
+    pub(super) fn new(vocabulary: &Vocabulary, literals: bool) -> Self {
         let mut texts = Self::default();
         for id in 0..vocabulary.len() as TokenId {
-            let is_text = match vocabulary.kind(id) {
-                Some(TokenKind::UserDefined) => true,
-                Some(TokenKind::Control | TokenKind::Unknown) => false,
-                _ => continue,
-            };
-            texts.insert(vocabulary.bytes(id).unwrap_or_default(), Special { id, is_text });
+            let text = vocabulary.bytes(id).unwrap_or_default();
+            match vocabulary.kind(id) {
+                Some(TokenKind::UserDefined) if literals => {
+                    texts.literal.insert(text, id);
+                    texts.all.insert(text, id);
+                }
+                Some(TokenKind::Control | TokenKind::Unknown) => texts.all.insert(text, id),
+                _ => {}
+            }
         }
         texts
     }
 
-    fn insert(&mut self, text: &[u8], special: Special) {
-        let Some(&first) = text.first().filter(|_| text.len() <= MAX_SPECIAL_BYTES) else { return };
-        self.tokens.entry(text.to_vec()).or_insert(special);
-        let lengths = self.lengths.entry(first).or_default();
-        if let Err(place) = lengths.binary_search_by(|length| text.len().cmp(length)) {
-            lengths.insert(place, text.len());
-        }
-    }
-
-    /// The first special token at or after `start`; only those that are text when `parse` is false.
+    /// The first special token at or after `start`; only those that steer nothing when `parse` is false.
     pub(super) fn find(&self, text: &str, start: usize, parse: bool) -> Option<Found> {
+        let texts = if parse { &self.all } else { &self.literal };
         let bytes = text.as_bytes();
         (start..bytes.len()).find_map(|at| {
-            let lengths = self.lengths.get(&bytes[at])?;
-            lengths.iter().find_map(|length| {
-                let special = self.tokens.get(bytes.get(at..at + length)?)?;
-                (parse || special.is_text).then_some(Found {
-                    start: at,
-                    end: at + length,
-                    id: special.id,
-                })
-            })
+            let (length, id) = texts.longest(&bytes[at..])?;
+            Some(Found { start: at, end: at + length, id })
         })
     }
 }

@@ -1,24 +1,40 @@
 //! Text from a stream of tokens: holds back bytes until they are whole characters.
 
-use super::{byte_pair::Tokenizer, token::TokenId};
+use super::{
+    codec::Tokenizer,
+    token::{TokenId, TokenKind},
+};
 
 /// Turns a stream of tokens into text, whole characters only.
 ///
-/// Bytes that can never become a character are U+FFFD at once; bytes that may still become one wait, at most three.
+/// Bytes that can never become a character are U+FFFD at once; bytes that may still become one wait, at most three. Where
+/// a tokenizer puts a space in front of every text, the space in front of the first piece is not shown.
 #[derive(Debug, Default)]
 pub struct StreamDecoder {
     pending: Vec<u8>,
+    /// A text is under way: its first piece has been seen.
+    inside: bool,
 }
 
 impl StreamDecoder {
-    /// An empty decoder.
+    /// A decoder at the beginning of a text.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// A decoder for what follows these tokens. Unless the last of them is a control token, a text is under way, and the
+    /// space in front of the first piece is shown.
+    pub fn after(tokenizer: &Tokenizer, tokens: &[TokenId]) -> Self {
+        let last = tokens.last().and_then(|&token| tokenizer.kind(token));
+        let inside = last.is_some_and(|kind| kind != TokenKind::Control);
+        Self { pending: Vec::new(), inside }
+    }
+
     /// Adds a token; returns the characters that are now whole. Ids outside the vocabulary add nothing.
     pub fn push(&mut self, tokenizer: &Tokenizer, id: TokenId) -> String {
-        self.push_bytes(tokenizer.token_bytes(id).unwrap_or_default())
+        let (bytes, inside) = tokenizer.text_bytes(id, self.inside);
+        self.inside = inside;
+        self.push_bytes(bytes)
     }
 
     /// Adds raw bytes; returns the characters that are now whole.
