@@ -19,7 +19,9 @@ const DEFAULT_REPETITIONS: usize = 5;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let path = arguments.first().context("usage: speed MODEL.gguf [THREADS] [REPETITIONS]")?;
+    let path = arguments
+        .first()
+        .context("usage: speed MODEL.gguf [THREADS] [REPETITIONS] [prefill|decode]")?;
     let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads =
         arguments.get(1).map_or(Ok(available), |threads| threads.parse()).context("THREADS")?;
@@ -34,10 +36,15 @@ fn main() -> anyhow::Result<()> {
         (0..PREFILL_TOKENS as TokenId).map(|token| 1000 + token * 7).collect();
     // The first run reads the weights from disk.
     rate(&mut engine, &tokens[..32], 32)?;
+    let only = arguments.get(3).map(String::as_str);
     let (mut prefill, mut decode) = (Vec::new(), Vec::new());
     for _ in 0..repetitions {
-        prefill.push(rate(&mut engine, &tokens, PREFILL_TOKENS)?);
-        decode.push(rate(&mut engine, &tokens[..DECODE_TOKENS], 1)?);
+        if only != Some("decode") {
+            prefill.push(rate(&mut engine, &tokens, PREFILL_TOKENS)?);
+        }
+        if only != Some("prefill") {
+            decode.push(rate(&mut engine, &tokens[..DECODE_TOKENS], 1)?);
+        }
     }
     let result = json!({
         "engine": "realm", "threads": threads.get(), "kernels": kernels,

@@ -5,6 +5,8 @@
 //! their order. Activations are quantized as ggml's CPU code does, so that logits agree with llama.cpp in practice.
 //! Products are serial, `ops` spreads them over threads; only activations of many rows are prepared in parallel here.
 mod activations;
+pub mod attend;
+pub mod exp;
 pub mod packed;
 mod scalar;
 mod set;
@@ -19,7 +21,7 @@ pub use set::WeightRows;
 use crate::quant::BlockFormat;
 use crate::team::Team;
 use half::f16;
-use packed::TileOutput;
+use packed::{TileOutput, UnitFill};
 use scalar::Scalar;
 use set::KernelSet;
 #[cfg(target_arch = "x86_64")]
@@ -171,6 +173,16 @@ impl Kernels {
         output: &mut TileOutput,
     ) {
         self.set().tile(format, width, weights, panel, output);
+    }
+
+    /// Quantizes a unit of a panel.
+    pub(in crate::kernels) fn fill_unit(&self, work: &mut UnitFill<'_>) {
+        self.set().fill_unit(work);
+    }
+
+    /// Lets rows of queries gather from a page of keys and values.
+    pub fn attend(&self, work: &mut attend::PageWork<'_>) {
+        self.set().attend(work);
     }
 
     /// Sum of `a[i] * b[i]` over the shorter length.

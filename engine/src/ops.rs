@@ -1,7 +1,6 @@
 //! The operations of a transformer over whole activations. They know sizes, never the names of tensors.
 
 pub mod attention;
-pub mod exp;
 pub mod matmul;
 pub mod product;
 pub mod rms_norm;

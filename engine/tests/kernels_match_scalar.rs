@@ -225,10 +225,9 @@ fn multiply_packed(
     for (rows, group) in all.chunks(layout::ROWS).zip(groups) {
         pack_group(format, cols, rows, group);
     }
-    let activations =
-        kernels.activations(&team, ActivationFormat::for_weights(format), input, cols);
-    let panels = Panels::new(&team, &activations).unwrap();
-    let mut output = vec![f32::NAN; rows * activations.rows()];
+    let activations = ActivationFormat::for_weights(format);
+    let panels = Panels::new(&kernels, &team, activations, input, cols).unwrap();
+    let mut output = vec![f32::NAN; rows * panels.columns()];
     let weights = PackedMatrix::new(format, rows, cols, &packed).unwrap();
     multiply_all(&kernels, &team, &panels, &mut [Product { weights, output: &mut output }]);
     Some(output)

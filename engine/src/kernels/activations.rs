@@ -196,28 +196,6 @@ impl Activations {
     }
 }
 
-/// What panels are made of.
-impl Activations {
-    /// Line `line` of a row.
-    #[inline(always)]
-    pub(super) fn line(&self, row: usize, line: usize) -> &[i8; LINE] {
-        &self.lines(row)[line].0
-    }
-
-    /// Scale, and scaled sum where there is one, of a block of 32.
-    #[inline(always)]
-    pub(super) fn block(&self, row: usize, block: usize) -> (f32, f32) {
-        (self.scales(row)[block], self.sums(row).get(block).copied().unwrap_or(0.0))
-    }
-
-    /// Lines, sums of each 16 codes and scale of a block of 256.
-    #[inline(always)]
-    pub(super) fn large_block(&self, row: usize, block: usize) -> (&[Line], &[i16; 16], f32) {
-        let lines = &self.lines(row)[block * LARGE_LINES..][..LARGE_LINES];
-        (lines, &self.group_sums(row)[block], self.scales(row)[block])
-    }
-}
-
 #[inline(always)]
 fn row_of<T>(values: &[T], row: usize, rows: usize) -> &[T] {
     let width = values.len() / rows;

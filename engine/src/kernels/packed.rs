@@ -19,11 +19,12 @@ pub use pack::pack_group;
 pub use panels::Panels;
 pub use product::{PackedMatrix, Product, multiply_all};
 
+pub(in crate::kernels) use panels::{UnitFill, fill_unit};
 pub(in crate::kernels) use product::tile;
 /// What a tile gives: 16 rows of each column.
 pub(in crate::kernels) type TileOutput = [[f32; layout::ROWS]; panels::WIDTH];
 
-pub(in crate::kernels) use isa::Tiles;
+pub(in crate::kernels) use isa::{PackedIsa, Tiles};
 pub(in crate::kernels) use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub(in crate::kernels) use x86_64::{Avx2Tiles, Avx512Tiles, AvxVnniTiles};

@@ -94,7 +94,8 @@ fn round(source: &[f32], floats: &mut [f32], round: impl Fn(f32) -> f32) {
     }
 }
 
-/// Q8_0 and Q8_1: `d = amax / 127` as a 16-bit float, codes rounded half to even, `s = d * sum` of the codes.
+/// Q8_0 and Q8_1: `d = amax / 127`, codes rounded half to even, `s = d * sum` of the codes. ggml rounds `d` and `s` to
+/// 16 bits; nothing is gained by that here.
 #[inline(always)]
 fn quantize_small(source: &[f32], row: &mut ActivationRow<'_>) {
     for (block, values) in source.as_chunks::<SMALL>().0.iter().enumerate() {
@@ -103,9 +104,9 @@ fn quantize_small(source: &[f32], row: &mut ActivationRow<'_>) {
         let codes = &mut row.lines[block * SMALL / LINE].0.as_chunks_mut::<SMALL>().0
             [block % (LINE / SMALL)];
         let sum = encode(values, finite(TOP / peak), codes);
-        row.scales[block] = f16::from_f32(scale).to_f32();
+        row.scales[block] = scale;
         if let Some(place) = row.sums.get_mut(block) {
-            *place = f16::from_f32(scale * sum as f32).to_f32();
+            *place = scale * sum as f32;
         }
     }
 }

@@ -2,7 +2,8 @@
 use half::f16;
 
 use super::activations::{ActivationRow, Activations};
-use super::packed::TileOutput;
+use super::attend::{self, PageWork};
+use super::packed::{self, Portable, TileOutput, UnitFill};
 use crate::quant::BlockFormat;
 
 /// Whole rows of weights of one format, checked once.
@@ -57,6 +58,12 @@ pub(super) trait KernelSet {
         panel: &[u8],
         output: &mut TileOutput,
     );
+    fn fill_unit(&self, work: &mut UnitFill<'_>) {
+        packed::fill_unit(work);
+    }
+    fn attend(&self, work: &mut PageWork<'_>) {
+        attend::compute(Portable, work);
+    }
     fn dot(&self, a: &[f32], b: &[f32]) -> f32;
     fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32;
     fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]);

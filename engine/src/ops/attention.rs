@@ -9,16 +9,18 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::exp::exp;
 use crate::{
-    kernels::Kernels,
+    kernels::{
+        Kernels,
+        attend::{Gathered, PageWork, padded},
+    },
     kv_cache::{KvCache, PAGE_TOKENS, SequenceId},
     ops::product::Products,
     team::Team,
 };
 
 /// Tokens of one task.
-const TASK_TOKENS: usize = 16;
+const TASK_TOKENS: usize = 32;
 
 /// Sizes of attention, and which tokens see which.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,9 +98,14 @@ pub struct AttentionPlan {
 
 #[derive(Debug, Default)]
 struct Scratch {
+    queries: Vec<f32>,
+    /// A page as it is read, where it must be filled up.
     tile: Vec<f32>,
-    /// One row a query, as long as the sequence.
-    scores: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    /// What each row sees of the page.
+    seen: Vec<Range<usize>>,
+    gathered: Gathered,
 }
 
 /// What all tasks of a layer read.
@@ -172,16 +179,48 @@ fn parts<'t, 'o>(tasks: &'t [Task], mut output: &'o mut [f32]) -> Vec<(&'t Task,
 
 impl Task {
     fn run(&self, inputs: &Inputs<'_>, scratch: &mut Scratch, output: &mut [f32]) {
-        let rows = self.run.tokens * inputs.shape.group();
-        let seen = self.seen(inputs);
-        scratch.tile.resize(PAGE_TOKENS * inputs.shape.head_dim, 0.0);
-        scratch.scores.resize(rows * seen.len(), 0.0);
-        self.score(inputs, &seen, scratch);
-        for (row, scores) in scratch.scores.chunks_exact_mut(seen.len()).enumerate() {
-            let visible = self.visible(inputs, row);
-            softmax(&mut scores[visible.start - seen.start..visible.end - seen.start]);
+        let AttentionShape { head_dim, soft_cap, .. } = inputs.shape;
+        let (rows, dim) = (self.run.tokens * inputs.shape.group(), padded(head_dim));
+        let view = inputs.cache.view(inputs.layer, self.run.sequence);
+        self.gather_queries(inputs, dim, &mut scratch.queries);
+        scratch.gathered.start(rows, dim);
+        let all = self.seen(inputs);
+        for page in all.start / PAGE_TOKENS..all.end.div_ceil(PAGE_TOKENS) {
+            let first = page * PAGE_TOKENS;
+            let tokens = PAGE_TOKENS.min(all.end - first);
+            let Scratch { tile, keys, values, .. } = scratch;
+            view.keys(page, self.kv_head, tokens, fill(tile, keys, tokens, head_dim, dim));
+            spread(tile, keys, tokens, head_dim, dim);
+            view.values(page, self.kv_head, tokens, fill(tile, values, tokens, head_dim, dim));
+            spread(tile, values, tokens, head_dim, dim);
+            let seen = (0..rows).map(|row| on_page(self.visible(inputs, row), first));
+            scratch.seen.clear();
+            scratch.seen.extend(seen);
+            inputs.kernels.attend(&mut PageWork {
+                queries: &scratch.queries,
+                keys: &scratch.keys[..tokens * dim],
+                values: &scratch.values[..tokens * dim],
+                dim,
+                seen: &scratch.seen,
+                soft_cap,
+                gathered: &mut scratch.gathered,
+            });
         }
-        self.mix(inputs, &seen, scratch, output);
+        for (row, output) in output.chunks_exact_mut(head_dim).enumerate() {
+            scratch.gathered.finish(row, dim, output);
+        }
+    }
+
+    /// The queries of all rows, scaled and filled up.
+    fn gather_queries(&self, inputs: &Inputs<'_>, dim: usize, queries: &mut Vec<f32>) {
+        let rows = self.run.tokens * inputs.shape.group();
+        queries.clear();
+        queries.resize(rows * dim, 0.0);
+        for (row, to) in queries.chunks_exact_mut(dim).enumerate() {
+            for (to, number) in to.iter_mut().zip(self.query(inputs, row)) {
+                *to = number * inputs.shape.scale;
+            }
+        }
     }
 
     /// The tokens that the query of a row sees.
@@ -205,55 +244,6 @@ impl Task {
         &inputs.queries[start..start + head_dim]
     }
 
-    /// Query times key, scaled and bent, for each row and token that it sees.
-    fn score(&self, inputs: &Inputs<'_>, seen: &Range<usize>, scratch: &mut Scratch) {
-        let AttentionShape { head_dim, scale, soft_cap, .. } = inputs.shape;
-        let view = inputs.cache.view(inputs.layer, self.run.sequence);
-        for page in seen.start / PAGE_TOKENS..seen.end.div_ceil(PAGE_TOKENS) {
-            let first = page * PAGE_TOKENS;
-            view.keys(page, self.kv_head, PAGE_TOKENS.min(seen.end - first), &mut scratch.tile);
-            for (row, scores) in scratch.scores.chunks_exact_mut(seen.len()).enumerate() {
-                let query = self.query(inputs, row);
-                let here = on_page(self.visible(inputs, row), first);
-                let keys = scratch.tile.chunks_exact(head_dim).skip(here.start - first);
-                let scores = scores.iter_mut().skip(here.start - seen.start).take(here.len());
-                for (score, key) in scores.zip(keys) {
-                    *score = inputs.kernels.dot(query, key) * scale;
-                    if soft_cap > 0.0 {
-                        *score = soft_cap * (*score / soft_cap).tanh();
-                    }
-                }
-            }
-        }
-    }
-
-    /// Values weighted by the scores.
-    fn mix(
-        &self,
-        inputs: &Inputs<'_>,
-        seen: &Range<usize>,
-        scratch: &mut Scratch,
-        output: &mut [f32],
-    ) {
-        let head_dim = inputs.shape.head_dim;
-        let view = inputs.cache.view(inputs.layer, self.run.sequence);
-        output.fill(0.0);
-        for page in seen.start / PAGE_TOKENS..seen.end.div_ceil(PAGE_TOKENS) {
-            let first = page * PAGE_TOKENS;
-            view.values(page, self.kv_head, PAGE_TOKENS.min(seen.end - first), &mut scratch.tile);
-            let rows =
-                scratch.scores.chunks_exact(seen.len()).zip(output.chunks_exact_mut(head_dim));
-            for (row, (scores, mixed)) in rows.enumerate() {
-                let here = on_page(self.visible(inputs, row), first);
-                let values = scratch.tile.chunks_exact(head_dim).skip(here.start - first);
-                let scores = scores.iter().skip(here.start - seen.start).take(here.len());
-                for (&score, value) in scores.zip(values) {
-                    inputs.kernels.axpy(score, value, mixed);
-                }
-            }
-        }
-    }
-
     /// Copies the task's part to the rows of the step.
     fn scatter(&self, shape: AttentionShape, parts: &[f32], output: &mut [f32]) {
         let width = shape.group() * shape.head_dim;
@@ -265,20 +255,31 @@ impl Task {
     }
 }
 
-/// The part of `visible` that lies on the page whose first token is `first`; empty ranges begin on the page.
-fn on_page(visible: Range<usize>, first: usize) -> Range<usize> {
-    let start = visible.start.clamp(first, first + PAGE_TOKENS);
-    start..visible.end.clamp(start, first + PAGE_TOKENS)
+/// Where a page's numbers are read to: straight to their place when no filling is needed.
+fn fill<'t>(
+    tile: &'t mut Vec<f32>,
+    filled: &'t mut Vec<f32>,
+    tokens: usize,
+    head_dim: usize,
+    dim: usize,
+) -> &'t mut [f32] {
+    filled.resize(PAGE_TOKENS * dim, 0.0);
+    tile.resize(PAGE_TOKENS * head_dim, 0.0);
+    if head_dim == dim { &mut filled[..tokens * dim] } else { &mut tile[..tokens * head_dim] }
 }
 
-/// Turns scores into weights that sum to 1.
-fn softmax(scores: &mut [f32]) {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for score in scores.iter_mut() {
-        *score = exp(*score - largest);
+/// Spreads what was read, when it needs filling; the places between stay zero.
+fn spread(tile: &[f32], filled: &mut [f32], tokens: usize, head_dim: usize, dim: usize) {
+    if head_dim != dim {
+        for (to, from) in filled.chunks_exact_mut(dim).zip(tile.chunks_exact(head_dim)).take(tokens)
+        {
+            to[..head_dim].copy_from_slice(from);
+        }
     }
-    let sum: f32 = scores.iter().sum();
-    for score in scores.iter_mut() {
-        *score /= sum;
-    }
+}
+
+/// The part of `visible` that lies on the page whose first token is `first`, counted from there.
+fn on_page(visible: Range<usize>, first: usize) -> Range<usize> {
+    let start = visible.start.clamp(first, first + PAGE_TOKENS);
+    start - first..visible.end.clamp(start, first + PAGE_TOKENS) - first
 }

@@ -78,8 +78,7 @@ impl Products<'_> {
         }
         for (mut products, format) in by_kind.into_iter().zip(PANEL_FORMATS) {
             if !products.is_empty() {
-                let activations = self.kernels.activations(self.team, format, input, width);
-                if let Some(panels) = Panels::new(self.team, &activations) {
+                if let Some(panels) = Panels::new(&self.kernels, self.team, format, input, width) {
                     multiply_all(&self.kernels, self.team, &panels, &mut products);
                 }
             }

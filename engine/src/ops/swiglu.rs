@@ -1,6 +1,6 @@
 //! The gated activation of the feed-forward network (Shazeer 2020).
 
-use super::exp::exp;
+use crate::kernels::exp::exp;
 
 /// `gate = silu(gate) * up`, number by number; `silu(x) = x / (1 + e^-x)`.
 pub fn swiglu(gate: &mut [f32], up: &[f32]) {

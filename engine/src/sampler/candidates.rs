@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use crate::{ops::exp::exp, tokenizer::TokenId};
+use crate::{kernels::exp::exp, tokenizer::TokenId};
 
 /// How many of the most likely tokens `top_p` looks at before it looks at four times as many.
 const FIRST_LOOK: usize = 64;

@@ -1,6 +1,8 @@
 //! The register operations that tiles are written in: 64 codes, 16 sums or 16 floats at a time.
 use super::formats::PackedFormat;
 use super::layout::{LINE, ROWS};
+use super::panels::WIDTH;
+use crate::kernels::attend::PageWork;
 
 /// An instruction set. A value of it proves that the CPU has the set; the operations become single instructions only
 /// inside [`Tiles::run`], which is compiled for the set.
@@ -40,6 +42,49 @@ pub(in crate::kernels) trait PackedIsa: Copy {
     /// 16 floats of 32 bits.
     fn singles(self, bits: &[u8; 4 * ROWS]) -> Self::Floats;
     fn multiply(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    fn load(self, floats: &[f32; ROWS]) -> Self::Floats;
+    /// The sum of all 16.
+    #[inline(always)]
+    fn sum(self, floats: Self::Floats) -> f32 {
+        let mut numbers = [0.0; ROWS];
+        self.store(floats, &mut numbers);
+        numbers.iter().sum()
+    }
+    /// Rows become columns.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::Floats; ROWS]) -> [Self::Floats; ROWS] {
+        let mut numbers = [[0.0; ROWS]; ROWS];
+        for (row, numbers) in rows.into_iter().zip(&mut numbers) {
+            self.store(row, numbers);
+        }
+        let mut turned = rows;
+        for (column, turned) in turned.iter_mut().enumerate() {
+            let mut numbers_of_column = [0.0; ROWS];
+            for (to, row) in numbers_of_column.iter_mut().zip(&numbers) {
+                *to = row[column];
+            }
+            *turned = self.load(&numbers_of_column);
+        }
+        turned
+    }
+    /// The larger of each two.
+    #[inline(always)]
+    fn larger(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        let (mut first, mut second) = ([0.0; ROWS], [0.0; ROWS]);
+        self.store(a, &mut first);
+        self.store(b, &mut second);
+        for (first, second) in first.iter_mut().zip(second) {
+            *first = if second > *first { second } else { *first };
+        }
+        self.load(&first)
+    }
+    /// The largest of all 16.
+    #[inline(always)]
+    fn largest(self, floats: Self::Floats) -> f32 {
+        let mut numbers = [0.0; ROWS];
+        self.store(floats, &mut numbers);
+        numbers.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+    }
     /// `a * b + c`.
     fn fused(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
     fn store_codes(self, codes: Self::Codes, to: &mut [u8; LINE]);
@@ -52,10 +97,12 @@ pub(in crate::kernels) struct Tile<'a, const N: usize> {
     pub(super) weights: &'a [u8],
     /// The panel's bytes.
     pub(super) panel: &'a [u8],
-    pub(super) output: [[f32; ROWS]; N],
+    /// The first `N` columns are written.
+    pub(super) output: &'a mut [[f32; ROWS]; WIDTH],
 }
 
 /// Tiles, compiled for an instruction set.
 pub(in crate::kernels) trait Tiles: PackedIsa {
     fn run<F: PackedFormat, const N: usize>(self, tile: &mut Tile<'_, N>);
+    fn attend(self, work: &mut PageWork<'_>);
 }

@@ -5,7 +5,11 @@
 )]
 use super::layout::{LARGE_UNIT, SMALL_UNIT, SUB};
 use crate::{
-    kernels::activations::{ActivationFormat, Activations},
+    kernels::{
+        Kernels,
+        activations::{ActivationFormat, ActivationRow, LARGE_LINES, Line},
+        scalar::quantize,
+    },
     team::Team,
 };
 
@@ -39,29 +43,35 @@ pub(super) struct Place {
 }
 
 impl Panels {
-    /// Panels of prepared activations; `None` for activations that stay floats.
-    pub fn new(team: &Team, activations: &Activations) -> Option<Self> {
-        let unit = match activations.format() {
+    /// Quantizes rows of `cols` values of `input`, each a column of the product, and lays them out; `None` for formats of
+    /// floats. Anything after the last whole row is left out.
+    pub fn new(
+        kernels: &Kernels,
+        team: &Team,
+        format: ActivationFormat,
+        input: &[f32],
+        cols: usize,
+    ) -> Option<Self> {
+        let unit = match format {
             ActivationFormat::Q8_0 | ActivationFormat::Q8_1 => SMALL_UNIT,
             ActivationFormat::Q8_K => LARGE_UNIT,
             _ => return None,
         };
-        let (columns, cols) = (activations.rows(), activations.cols());
-        let column_bytes = cols.div_ceil(unit) * unit_bytes(unit);
-        let mut panels =
-            Self { columns, cols, unit, words: vec![0; columns * column_bytes / WORD] };
-        let places: Vec<Place> = panels.places().collect();
+        let columns = input.len().checked_div(cols)?;
+        let column_words = cols.div_ceil(unit) * unit_bytes(unit) / WORD;
+        let mut panels = Self { columns, cols, unit, words: vec![0; columns * column_words] };
+        let places = panels.places();
         let mut rest = panels.words.as_mut_slice();
         let mut parts: Vec<(Place, &mut [Word])> = places
-            .into_iter()
             .map(|place| {
-                let words = place.width * column_bytes / WORD;
+                let words = place.width * column_words;
                 (place, rest.split_off_mut(..words).unwrap_or_default())
             })
             .collect();
         let fill = |parts: &mut [(Place, &mut [Word])]| {
             for (place, words) in parts {
-                fill(*place, unit, activations, words);
+                let rows = &input[place.first * cols..(place.first + place.width) * cols];
+                fill(kernels, unit, rows, cols, words_as_bytes_mut(words));
             }
         };
         if columns <= WIDTH {
@@ -119,17 +129,48 @@ fn words_as_bytes_mut(words: &mut [Word]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), len) }
 }
 
-fn fill(place: Place, unit: usize, activations: &Activations, words: &mut [Word]) {
-    let bytes = words_as_bytes_mut(words);
-    for (index, bytes) in bytes.chunks_exact_mut(place.width * unit_bytes(unit)).enumerate() {
-        for column in 0..place.width {
-            let row = place.first + column;
-            if unit == SMALL_UNIT {
-                SmallUnit::fill(bytes, place.width, column, activations, row, index);
-            } else {
-                LargeUnit::fill(bytes, place.width, column, activations, row, index);
-            }
+fn fill(kernels: &Kernels, unit: usize, rows: &[f32], cols: usize, bytes: &mut [u8]) {
+    let width = rows.len() / cols;
+    for (column, row) in rows.chunks_exact(cols).enumerate() {
+        let units = bytes.chunks_exact_mut(width * unit_bytes(unit));
+        for (bytes, values) in units.zip(row.chunks(unit)) {
+            kernels.fill_unit(&mut UnitFill { values, bytes, unit, width, column });
         }
+    }
+}
+
+/// Some values of one column and where they go.
+pub(in crate::kernels) struct UnitFill<'a> {
+    /// A unit, or what is left of the column.
+    values: &'a [f32],
+    /// The unit in its panel.
+    bytes: &'a mut [u8],
+    unit: usize,
+    width: usize,
+    column: usize,
+}
+
+/// Quantizes a unit and puts it in its place.
+#[inline(always)]
+pub(in crate::kernels) fn fill_unit(work: &mut UnitFill<'_>) {
+    let mut lines = [Line([0; SMALL_UNIT]); LARGE_LINES];
+    let (mut scales, mut sums, mut group_sums) = ([0.0; 2], [0.0; 2], [[0; 16]]);
+    let format =
+        if work.unit == SMALL_UNIT { ActivationFormat::Q8_1 } else { ActivationFormat::Q8_K };
+    let row = ActivationRow {
+        format,
+        floats: &mut [],
+        lines: &mut lines,
+        scales: &mut scales,
+        sums: &mut sums,
+        group_sums: &mut group_sums,
+    };
+    quantize(work.values, row);
+    let UnitFill { bytes, width, column, .. } = work;
+    if format == ActivationFormat::Q8_1 {
+        SmallUnit::fill(bytes, *width, *column, &lines[0].0, &scales, &sums);
+    } else {
+        LargeUnit::fill(bytes, *width, *column, &lines, &group_sums[0], scales[0]);
     }
 }
 
@@ -174,21 +215,23 @@ impl<'p> SmallUnit<'p> {
         f32::from_ne_bytes(self.number(2, column, block))
     }
 
+    #[inline(always)]
     fn fill(
         bytes: &mut [u8],
         width: usize,
         column: usize,
-        activations: &Activations,
-        row: usize,
-        unit: usize,
+        codes: &[i8; SMALL_UNIT],
+        scales: &[f32; 2],
+        scaled_sums: &[f32; 2],
     ) {
-        let codes = activations.line(row, unit);
         bytes[column * SMALL_UNIT..][..SMALL_UNIT].copy_from_slice(&codes.map(i8::cast_unsigned));
-        for block in 0..SMALL_UNIT / SUB {
-            let sum: i32 = codes[block * SUB..][..SUB].iter().map(|&code| i32::from(code)).sum();
-            let (scale, scaled_sum) = activations.block(row, unit * (SMALL_UNIT / SUB) + block);
-            let numbers =
-                [scale.to_ne_bytes(), (-CENTRE * sum).to_ne_bytes(), scaled_sum.to_ne_bytes()];
+        for (block, codes) in codes.as_chunks::<SUB>().0.iter().enumerate() {
+            let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
+            let numbers = [
+                scales[block].to_ne_bytes(),
+                (-CENTRE * sum).to_ne_bytes(),
+                scaled_sums[block].to_ne_bytes(),
+            ];
             for (kind, number) in numbers.into_iter().enumerate() {
                 let at = width * SMALL_UNIT + ((kind * 2 + block) * width + column) * 4;
                 bytes[at..at + 4].copy_from_slice(&number);
@@ -242,32 +285,34 @@ impl<'p> LargeUnit<'p> {
         f32::from_ne_bytes(read(self.bytes, self.width * Self::SCALE + column * 4))
     }
 
+    #[inline(always)]
     fn fill(
         bytes: &mut [u8],
         width: usize,
         column: usize,
-        activations: &Activations,
-        row: usize,
-        unit: usize,
+        lines: &[Line; LARGE_LINES],
+        sums: &[i16; 16],
+        scale: f32,
     ) {
-        let (lines, sums, scale) = activations.large_block(row, unit);
         for (line, codes) in lines.iter().enumerate() {
-            let at = column * LARGE_UNIT + line * codes.0.len();
-            bytes[at..at + codes.0.len()].copy_from_slice(&codes.0.map(i8::cast_unsigned));
+            let at = column * LARGE_UNIT + line * SMALL_UNIT;
+            bytes[at..at + SMALL_UNIT].copy_from_slice(&codes.0.map(i8::cast_unsigned));
         }
-        let mut put = |at: usize, number: &[u8]| {
-            bytes[at..at + number.len()].copy_from_slice(number);
-        };
-        for (group, &sum) in sums.iter().enumerate() {
-            let start = -CENTRE * i32::from(sum);
-            put(width * Self::STARTS + column * 64 + group * 4, &start.to_ne_bytes());
-            put(width * Self::SUMS_16 + column * 32 + group * 2, &sum.to_ne_bytes());
+        let (starts, sums_16) = bytes[width * Self::STARTS..].split_at_mut(width * 64);
+        let starts = starts[column * 64..].as_chunks_mut::<4>().0.iter_mut();
+        for (place, &sum) in starts.zip(sums) {
+            *place = (-CENTRE * i32::from(sum)).to_ne_bytes();
         }
-        for (group, pair) in sums.as_chunks::<2>().0.iter().enumerate() {
-            let sum = pair[0] + pair[1];
-            put(width * Self::SUMS_32 + column * 16 + group * 2, &sum.to_ne_bytes());
+        let (sums_16, sums_32) = sums_16.split_at_mut(width * 32);
+        for (place, &sum) in sums_16[column * 32..].as_chunks_mut::<2>().0.iter_mut().zip(sums) {
+            *place = sum.to_ne_bytes();
         }
-        put(width * Self::SCALE + column * 4, &scale.to_ne_bytes());
+        let (sums_32, scales) = sums_32.split_at_mut(width * 16);
+        let pairs = sums.as_chunks::<2>().0;
+        for (place, pair) in sums_32[column * 16..].as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+            *place = (pair[0] + pair[1]).to_ne_bytes();
+        }
+        scales[column * 4..column * 4 + 4].copy_from_slice(&scale.to_ne_bytes());
     }
 }
 

@@ -5,6 +5,7 @@ use super::formats::PackedFormat;
 use super::isa::{PackedIsa, Tile, Tiles};
 use super::layout::{LINE, ROWS};
 use super::tile;
+use crate::kernels::attend::{self, PageWork};
 
 /// Every CPU can run it.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +86,10 @@ impl PackedIsa for Portable {
         std::array::from_fn(|row| f32::from_le_bytes(bits[row]))
     }
 
+    fn load(self, floats: &[f32; ROWS]) -> [f32; ROWS] {
+        *floats
+    }
+
     fn multiply(self, a: [f32; ROWS], b: [f32; ROWS]) -> [f32; ROWS] {
         std::array::from_fn(|row| a[row] * b[row])
     }
@@ -105,5 +110,9 @@ impl PackedIsa for Portable {
 impl Tiles for Portable {
     fn run<F: PackedFormat, const N: usize>(self, tile: &mut Tile<'_, N>) {
         tile::compute::<Self, F, N>(self, tile);
+    }
+
+    fn attend(self, work: &mut PageWork<'_>) {
+        attend::compute(self, work);
     }
 }

@@ -210,7 +210,7 @@ fn sized<I: Tiles, const N: usize>(
     panel: &[u8],
     output: &mut [[f32; ROWS]; WIDTH],
 ) {
-    let tile = &mut Tile::<N> { weights, panel, output: [[0.0; ROWS]; N] };
+    let tile = &mut Tile::<N> { weights, panel, output };
     match format {
         BlockFormat::Q4_0 => isa.run::<Q4_0, N>(tile),
         BlockFormat::Q4_1 => isa.run::<Q4_1, N>(tile),
@@ -224,8 +224,5 @@ fn sized<I: Tiles, const N: usize>(
         BlockFormat::Q6_K => isa.run::<Q6K, N>(tile),
         BlockFormat::Q8_K => isa.run::<Q8K, N>(tile),
         BlockFormat::F32 | BlockFormat::F16 | BlockFormat::BF16 => {}
-    }
-    for (to, from) in output.iter_mut().zip(&tile.output) {
-        *to = *from;
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn compute<I: PackedIsa, F: PackedFormat, const N: usize>(
     } else {
         large::<I, F, N>(isa, tile)
     };
-    for (total, output) in totals.into_iter().zip(&mut tile.output) {
+    for (total, output) in totals.into_iter().zip(tile.output.iter_mut()) {
         isa.store(total, output);
     }
 }

@@ -21,7 +21,7 @@ use super::large::{self, LargeFormat};
 use super::loops::Loops;
 use super::small::{self, SmallFormat};
 use super::vector::{self, Element};
-use crate::kernels::packed::Avx2Tiles;
+use crate::kernels::packed::{Avx2Tiles, UnitFill, fill_unit};
 use crate::kernels::scalar::quantize;
 
 /// Proof that the CPU has AVX2, FMA and F16C.
@@ -384,6 +384,15 @@ impl Loops for Avx2 {
         }
         // SAFETY: see the head of this impl.
         unsafe { run(source, row) }
+    }
+
+    fn run_fill_unit(self, work: &mut UnitFill<'_>) {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn run(work: &mut UnitFill<'_>) {
+            fill_unit(work);
+        }
+        // SAFETY: see the head of this impl.
+        unsafe { run(work) }
     }
 
     fn run_dot<T: Element>(self, a: &[T], b: &[f32]) -> f32 {

@@ -21,7 +21,7 @@ use super::large::{self, LargeFormat};
 use super::loops::Loops;
 use super::small::{self, SmallFormat};
 use super::vector::{self, Element};
-use crate::kernels::packed::Avx512Tiles;
+use crate::kernels::packed::{Avx512Tiles, UnitFill, fill_unit};
 use crate::kernels::scalar::quantize;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI, AVX2, FMA and F16C.
@@ -325,6 +325,15 @@ impl Loops for Avx512 {
         }
         // SAFETY: see the head of this impl.
         unsafe { run(source, row) }
+    }
+
+    fn run_fill_unit(self, work: &mut UnitFill<'_>) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+        fn run(work: &mut UnitFill<'_>) {
+            fill_unit(work);
+        }
+        // SAFETY: see the head of this impl.
+        unsafe { run(work) }
     }
 
     fn run_dot<T: Element>(self, a: &[T], b: &[f32]) -> f32 {

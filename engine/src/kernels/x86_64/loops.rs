@@ -1,6 +1,7 @@
 //! The generic loops as an instruction set offers them: each compiled for the set, so that the operations of [`Isa`]
 //! become single instructions in them.
 use super::super::activations::ActivationRow;
+use super::super::packed::UnitFill;
 use super::float::FloatFormat;
 use super::isa::Isa;
 use super::job::Job;
@@ -14,6 +15,7 @@ pub(super) trait Loops: Isa {
     fn run_large<F: LargeFormat<B>, const B: usize, const N: usize>(self, job: &mut Job<'_, '_, N>);
     fn run_float<F: FloatFormat<B>, const B: usize, const N: usize>(self, job: &mut Job<'_, '_, N>);
     fn run_quantize(self, source: &[f32], row: ActivationRow<'_>);
+    fn run_fill_unit(self, work: &mut UnitFill<'_>);
     fn run_dot<T: Element>(self, a: &[T], b: &[f32]) -> f32;
     fn run_axpy<T: Element>(self, factor: f32, x: &[T], y: &mut [f32]);
 }

@@ -2,7 +2,8 @@
 use half::f16;
 
 use super::super::activations::{ActivationRow, Activations};
-use super::super::packed::{self, TileOutput};
+use super::super::attend::PageWork;
+use super::super::packed::{self, TileOutput, UnitFill};
 use super::super::set::{KernelSet, WeightRows};
 use super::avx2::Avx2;
 use super::avx512::Avx512;
@@ -100,6 +101,14 @@ macro_rules! kernel_set {
                 output: &mut TileOutput,
             ) {
                 packed::tile(self.tiles(), format, width, weights, panel, output);
+            }
+
+            fn fill_unit(&self, work: &mut UnitFill<'_>) {
+                self.run_fill_unit(work);
+            }
+
+            fn attend(&self, work: &mut PageWork<'_>) {
+                packed::Tiles::attend(self.tiles(), work);
             }
 
             fn dot(&self, a: &[f32], b: &[f32]) -> f32 {

@@ -2,7 +2,8 @@
 use half::f16;
 
 use super::super::activations::{ActivationRow, Activations};
-use super::super::packed::{self, AvxVnniTiles, TileOutput, Tiles};
+use super::super::attend::PageWork;
+use super::super::packed::{self, AvxVnniTiles, TileOutput, Tiles, UnitFill};
 use super::super::set::{KernelSet, WeightRows};
 use super::avx2::Avx2;
 use crate::quant::BlockFormat;
@@ -56,6 +57,14 @@ impl<T: Tiles> KernelSet for Vnni256<T> {
         output: &mut TileOutput,
     ) {
         packed::tile(self.tiles, format, width, weights, panel, output);
+    }
+
+    fn fill_unit(&self, work: &mut UnitFill<'_>) {
+        self.rest.fill_unit(work);
+    }
+
+    fn attend(&self, work: &mut PageWork<'_>) {
+        self.tiles.attend(work);
     }
 
     fn dot(&self, a: &[f32], b: &[f32]) -> f32 {

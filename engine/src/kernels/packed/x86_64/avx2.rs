@@ -15,6 +15,7 @@ use super::super::isa::{PackedIsa, Tile, Tiles};
 use super::super::layout::{LINE, ROWS};
 use super::super::tile;
 use super::halves::{self, Halves, forward_halves};
+use crate::kernels::attend::{self, PageWork};
 
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -83,9 +84,19 @@ impl Tiles for Avx2Tiles {
         // SAFETY: `self` exists only where the CPU has the features.
         unsafe { compiled::<F, N>(self, tile) }
     }
+
+    fn attend(self, work: &mut PageWork<'_>) {
+        // SAFETY: `self` exists only where the CPU has the features.
+        unsafe { attended(self, work) }
+    }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn compiled<F: PackedFormat, const N: usize>(isa: Avx2Tiles, tile: &mut Tile<'_, N>) {
     tile::compute::<_, F, N>(isa, tile);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn attended(isa: Avx2Tiles, work: &mut PageWork<'_>) {
+    attend::compute(isa, work);
 }

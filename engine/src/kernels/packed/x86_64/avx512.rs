@@ -14,6 +14,7 @@ use super::super::formats::PackedFormat;
 use super::super::isa::{PackedIsa, Tile, Tiles};
 use super::super::layout::{LINE, ROWS};
 use super::super::tile;
+use crate::kernels::attend::{self, PageWork};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +162,36 @@ impl PackedIsa for Avx512Tiles {
     }
 
     #[inline(always)]
+    fn load(self, floats: &[f32; ROWS]) -> __m512 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_loadu_ps(floats.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn sum(self, floats: __m512) -> f32 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_reduce_add_ps(floats) }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [__m512; ROWS]) -> [__m512; ROWS] {
+        // SAFETY: see the head of this impl.
+        unsafe { transpose(rows) }
+    }
+
+    #[inline(always)]
+    fn larger(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn largest(self, floats: __m512) -> f32 {
+        // SAFETY: see the head of this impl.
+        unsafe { _mm512_reduce_max_ps(floats) }
+    }
+
+    #[inline(always)]
     fn multiply(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: see the head of this impl.
         unsafe { _mm512_mul_ps(a, b) }
@@ -185,14 +216,59 @@ impl PackedIsa for Avx512Tiles {
     }
 }
 
+/// Pairs, then fours of numbers inside each quarter of the registers, then the quarters themselves change places.
+#[inline(always)]
+unsafe fn transpose(rows: [__m512; ROWS]) -> [__m512; ROWS] {
+    // SAFETY: the caller has AVX-512.
+    unsafe {
+        let mut pairs = rows;
+        for i in 0..8 {
+            pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+            pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+        }
+        let pair = |i: usize| _mm512_castps_pd(pairs[i]);
+        let mut fours = rows;
+        for i in 0..4 {
+            let (a, b) = (pair(4 * i), pair(4 * i + 2));
+            fours[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            fours[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            let (a, b) = (pair(4 * i + 1), pair(4 * i + 3));
+            fours[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            fours[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        }
+        let mut columns = rows;
+        for i in 0..4 {
+            let even_low = _mm512_shuffle_f32x4::<0b10_00_10_00>(fours[i], fours[4 + i]);
+            let odd_low = _mm512_shuffle_f32x4::<0b11_01_11_01>(fours[i], fours[4 + i]);
+            let even_high = _mm512_shuffle_f32x4::<0b10_00_10_00>(fours[8 + i], fours[12 + i]);
+            let odd_high = _mm512_shuffle_f32x4::<0b11_01_11_01>(fours[8 + i], fours[12 + i]);
+            columns[i] = _mm512_shuffle_f32x4::<0b10_00_10_00>(even_low, even_high);
+            columns[8 + i] = _mm512_shuffle_f32x4::<0b11_01_11_01>(even_low, even_high);
+            columns[4 + i] = _mm512_shuffle_f32x4::<0b10_00_10_00>(odd_low, odd_high);
+            columns[12 + i] = _mm512_shuffle_f32x4::<0b11_01_11_01>(odd_low, odd_high);
+        }
+        columns
+    }
+}
+
 impl Tiles for Avx512Tiles {
     fn run<F: PackedFormat, const N: usize>(self, tile: &mut Tile<'_, N>) {
         // SAFETY: `self` exists only where the CPU has the features.
         unsafe { compiled::<F, N>(self, tile) }
+    }
+
+    fn attend(self, work: &mut PageWork<'_>) {
+        // SAFETY: `self` exists only where the CPU has the features.
+        unsafe { attended(self, work) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 fn compiled<F: PackedFormat, const N: usize>(isa: Avx512Tiles, tile: &mut Tile<'_, N>) {
     tile::compute::<_, F, N>(isa, tile);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
+fn attended(isa: Avx512Tiles, work: &mut PageWork<'_>) {
+    attend::compute(isa, work);
 }

@@ -15,6 +15,7 @@ use super::super::isa::{PackedIsa, Tile, Tiles};
 use super::super::layout::{LINE, ROWS};
 use super::super::tile;
 use super::halves::{self, Halves, forward_halves};
+use crate::kernels::attend::{self, PageWork};
 
 /// Proof that the CPU has VNNI on 256-bit registers (AVX-VNNI, or AVX-512 VL and VNNI), AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -74,12 +75,22 @@ impl Tiles for AvxVnniTiles<false> {
         // SAFETY: `self` exists only where the CPU has the features.
         unsafe { compiled::<F, N>(self, tile) }
     }
+
+    fn attend(self, work: &mut PageWork<'_>) {
+        // SAFETY: `self` exists only where the CPU has the features.
+        unsafe { attended(self, work) }
+    }
 }
 
 impl Tiles for AvxVnniTiles<true> {
     fn run<F: PackedFormat, const N: usize>(self, tile: &mut Tile<'_, N>) {
         // SAFETY: `self` exists only where the CPU has the features.
         unsafe { compiled_evex::<F, N>(self, tile) }
+    }
+
+    fn attend(self, work: &mut PageWork<'_>) {
+        // SAFETY: `self` exists only where the CPU has the features.
+        unsafe { attended_evex(self, work) }
     }
 }
 
@@ -91,4 +102,14 @@ fn compiled<F: PackedFormat, const N: usize>(isa: AvxVnniTiles<false>, tile: &mu
 #[target_feature(enable = "avx2,fma,f16c,avx512vl,avx512vnni")]
 fn compiled_evex<F: PackedFormat, const N: usize>(isa: AvxVnniTiles<true>, tile: &mut Tile<'_, N>) {
     tile::compute::<_, F, N>(isa, tile);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn attended(isa: AvxVnniTiles<false>, work: &mut PageWork<'_>) {
+    attend::compute(isa, work);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn attended_evex(isa: AvxVnniTiles<true>, work: &mut PageWork<'_>) {
+    attend::compute(isa, work);
 }

@@ -149,6 +149,12 @@ impl Halves {
     }
 
     #[inline(always)]
+    pub(super) fn load(self, floats: &[f32; ROWS]) -> Floats {
+        // SAFETY: see above.
+        unsafe { [_mm256_loadu_ps(floats.as_ptr()), _mm256_loadu_ps(floats.as_ptr().add(8))] }
+    }
+
+    #[inline(always)]
     pub(super) fn multiply(self, a: Floats, b: Floats) -> Floats {
         // SAFETY: see above.
         unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
@@ -233,6 +239,7 @@ macro_rules! forward_halves {
             signed(bytes: &[u8; ROWS]) -> Self::Floats;
             halves(bits: &[u8; 2 * ROWS]) -> Self::Floats;
             singles(bits: &[u8; 4 * ROWS]) -> Self::Floats;
+            load(floats: &[f32; ROWS]) -> Self::Floats;
             multiply(a: Self::Floats, b: Self::Floats) -> Self::Floats;
             fused(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
             store_codes(codes: Self::Codes, to: &mut [u8; LINE]) -> ();
