@@ -1,6 +1,9 @@
 //! WordPiece (`tokenizer.ggml.model` = `bert`): words cleaned as BERT cleans them, then the longest tokens from the left.
 //!
 //! Model files spell the first token of a word with U+2581 in front and those inside a word without `##`.
+//!
+//! Characters are classed by today's Unicode tables. The `tokenizers` library has tables of Unicode 7 for this, so text with
+//! punctuation or marks added since (U+061D, for example) can have more or fewer unknown tokens there.
 
 use std::collections::HashMap;
 
