@@ -8,10 +8,15 @@
 
 #[path = "support/realm_binary.rs"]
 mod realm_binary;
+#[path = "../../engine/tests/support/tiny_model.rs"]
+#[allow(dead_code, reason = "other tests spoil the model")]
+mod tiny_model;
 
 use std::{io::Read, process::Stdio};
 
 use realm_binary::{Home, MODEL_DIGEST, manifest, model, signal, stderr, stdout};
+
+use tiny_model::TinyModel;
 
 /// A prompt that even a small model continues as expected.
 const PROMPT: &str = "The capital of France is";
@@ -100,6 +105,44 @@ fn the_chat_template_is_applied_and_a_seed_repeats_the_answer() {
     let prompt_tokens = first["report"]["promptTokens"].as_u64().unwrap();
     assert!(prompt_tokens > 15, "the template adds its own tokens: {first}");
     assert_eq!(first["seed"], 1);
+}
+
+#[test]
+fn guesses_change_how_fast_the_answer_comes_and_nothing_else() {
+    let home = Home::with_model();
+    let ask = |temperature: &str, more: &[&str]| {
+        let prompt = "One two three four. One two three four. One two three four. One two";
+        let args = [
+            &["run", "smollm2", prompt, "--raw", "--json", "--max-tokens", "40", "--seed", "5"],
+            &["--temperature", temperature][..],
+            more,
+        ];
+        let output = home.output(&args.concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    for temperature in ["0", "0.7"] {
+        let plain = ask(temperature, &["--draft-tokens", "0"]);
+        assert_eq!(plain["report"]["draftedTokens"], 0);
+        for more in [&["--draft-tokens", "16"][..], &["--draft-model", "smollm2"]] {
+            let guessed = ask(temperature, more);
+            assert_eq!(guessed["text"], plain["text"], "{more:?} at {temperature}");
+            let drafted = guessed["report"]["draftedTokens"].as_u64().unwrap();
+            let accepted = guessed["report"]["acceptedTokens"].as_u64().unwrap();
+            assert!(drafted > 0 && accepted <= drafted, "{accepted} of {drafted}");
+        }
+    }
+}
+
+#[test]
+fn a_draft_model_of_another_vocabulary_is_refused() {
+    let home = Home::with_model();
+    let stranger = home.write("tiny.gguf", "");
+    TinyModel::new().write(&stranger);
+    let output = home.output(&run("smollm2", &[PROMPT, "--draft-model", "tiny.gguf"]));
+    let said = stderr(&output);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+    assert!(said.contains("tiny.gguf") && said.contains("same vocabulary"), "{said}");
 }
 
 #[test]

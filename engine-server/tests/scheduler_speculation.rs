@@ -53,8 +53,9 @@ static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
     Model::open(&path, &ModelOptions::default()).expect("the model")
 });
 
-fn engine() -> Result<Engine, EngineError> {
-    Engine::new(Arc::clone(&MODEL), EngineOptions::new(NonZeroUsize::MIN, CONTEXT, 4))
+fn engine(kv_tokens: Option<usize>) -> Result<Engine, EngineError> {
+    let options = EngineOptions::new(NonZeroUsize::MIN, CONTEXT, 4);
+    Engine::new(Arc::clone(&MODEL), EngineOptions { kv_tokens, ..options })
 }
 
 /// Remembers the widest step.
@@ -118,9 +119,11 @@ struct Setup {
     max_draft_tokens: usize,
     batch_tokens: usize,
     draft_model: bool,
+    kv_tokens: Option<usize>,
 }
 
-const PLAIN: Setup = Setup { max_draft_tokens: 0, batch_tokens: 64, draft_model: false };
+const PLAIN: Setup =
+    Setup { max_draft_tokens: 0, batch_tokens: 64, draft_model: false, kv_tokens: None };
 const DRAFTS: Setup = Setup { max_draft_tokens: 8, ..PLAIN };
 
 fn bench(setup: Setup) -> Bench {
@@ -137,10 +140,10 @@ fn bench(setup: Setup) -> Bench {
     let seen = Arc::clone(&widest);
     let factory = Box::new(move || {
         let made: Box<dyn StepEngine> = if setup.draft_model {
-            let drafts = DraftModel::new(engine()?, &MODEL).expect("the same vocabulary");
-            Box::new(DraftedEngine { engine: engine()?, drafts })
+            let drafts = DraftModel::new(engine(None)?, &MODEL).expect("the same vocabulary");
+            Box::new(DraftedEngine { engine: engine(setup.kv_tokens)?, drafts })
         } else {
-            Box::new(Watched { engine: engine()?, widest: Arc::clone(&seen) })
+            Box::new(Watched { engine: engine(setup.kv_tokens)?, widest: Arc::clone(&seen) })
         };
         Ok(made)
     });
@@ -269,6 +272,28 @@ async fn a_draft_model_changes_nothing_but_the_steps() {
     }
     let (drafted, accepted) = drafts.guesses("a");
     assert!(accepted > 0 && accepted <= drafted, "{accepted} of {drafted}");
+}
+
+#[tokio::test]
+async fn a_sequence_whose_pages_are_taken_amid_its_drafts_goes_on_with_the_same_text() {
+    let prompts = ["One two three. One two three. One", "A b c d. A b c d. A b", REPEATING];
+    let request = |prompt: &&str| greedy(prompt, 90);
+    let plain = bench(PLAIN);
+    let mut expected = Vec::new();
+    for prompt in &prompts {
+        expected.push(answer(plain.submit("a", request(prompt))).await);
+    }
+    for draft_model in [false, true] {
+        let tight = bench(Setup { kv_tokens: Some(CONTEXT), draft_model, ..DRAFTS });
+        let running: Vec<EventReceiver> =
+            prompts.iter().map(|prompt| tight.submit("a", request(prompt))).collect();
+        for (events, expected) in running.into_iter().zip(&expected) {
+            assert_eq!(answer(events).await, *expected);
+        }
+        let labels = TenantLabels { tenant: "a".into(), model: "m".into() };
+        assert!(tight.metrics.preemptions.get_or_create(&labels).get() > 0, "pages ran out");
+        assert!(tight.guesses("a").0 > 0);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ use realm_engine_server::server::{ModelFile, ServeError};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::support::{DIGEST, MODEL, Setup, TestServer, chunks, endless, model_path};
+use crate::{
+    support::{DIGEST, MODEL, Setup, TestServer, chunks, endless, model_path},
+    tiny_model::TinyModel,
+};
 
 fn hello() -> Value {
     json!({"model": MODEL, "prompt": "Hi", "max_tokens": 1})
@@ -60,6 +63,8 @@ async fn a_model_that_does_not_load_is_explained() {
     let path = folder.path().join("bad.gguf");
     std::fs::write(&path, b"GGUF but not really").expect("a file");
     let other = "0".repeat(64);
+    let stranger = folder.path().join("tiny.gguf");
+    TinyModel::new().write(&stranger);
     let cases: Vec<(Result<ModelFile, String>, &str)> = vec![
         (Err("the download failed: no route".to_owned()), "the download failed: no route"),
         (
@@ -75,6 +80,14 @@ async fn a_model_that_does_not_load_is_explained() {
             "none.gguf",
         ),
         (Ok(ModelFile { path: model_path(), digest: other, draft_model: None }), "digest"),
+        (
+            Ok(ModelFile {
+                path: model_path(),
+                digest: DIGEST.to_owned(),
+                draft_model: Some(stranger),
+            }),
+            "a draft model must have the same vocabulary",
+        ),
     ];
     for (model, part) in cases {
         let setup = Setup { failure_linger: Duration::from_mins(1), ..Setup::default() };
@@ -101,6 +114,40 @@ async fn a_model_that_does_not_load_is_explained() {
             "{ended}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_draft_model_guesses_and_changes_no_answer() {
+    let question = json!({"model": MODEL, "prompt": "The capital of France is", "max_tokens": 12, "temperature": 0});
+    let alone = Setup::default().serve().await;
+    let expected = alone.post("/v1/completions", &question).await.json()["choices"].clone();
+    let setup = Setup::default();
+    let source = setup.fixed();
+    let file = ModelFile {
+        path: model_path(),
+        digest: DIGEST.to_owned(),
+        draft_model: Some(model_path()),
+    };
+    let server = setup.start(source, async { Ok(file) }).await;
+    server.until("ready", async || server.get("/readyz").await.status == 200).await;
+    let answer = server.post("/v1/completions", &question).await;
+    assert_eq!(answer.json()["choices"], expected, "{}", answer.text);
+    let drafted = server.metric("realm_speculation_drafted_tokens_total", &[]).await;
+    let accepted = server.metric("realm_speculation_accepted_tokens_total", &[]).await;
+    assert!(drafted > 0.0 && accepted > 0.0 && accepted <= drafted, "{accepted} of {drafted}");
+}
+
+#[tokio::test]
+async fn speculation_can_be_switched_off() {
+    let engine = json!({
+        "contextLength": 1024, "parallel": 4, "threads": 1, "batchTokens": 256,
+        "speculation": {"mode": "Never", "maxDraftTokens": 8},
+    });
+    let setup = Setup::default().config("/engine", engine);
+    let server = setup.serve().await;
+    let question = json!({"model": MODEL, "prompt": "a b c a b c a b c a b", "max_tokens": 16, "temperature": 0});
+    assert_eq!(server.post("/v1/completions", &question).await.status, 200);
+    assert_eq!(server.metric("realm_speculation_drafted_tokens_total", &[]).await, 0.0);
 }
 
 #[tokio::test]
