@@ -111,12 +111,19 @@ struct Setup {
     parallel: usize,
     prefill_tokens: usize,
     kv_tokens: Option<usize>,
+    max_draft_tokens: usize,
     always_full: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { parallel: 16, prefill_tokens: 512, kv_tokens: None, always_full: false }
+        Self {
+            parallel: 16,
+            prefill_tokens: 512,
+            kv_tokens: None,
+            max_draft_tokens: 0,
+            always_full: false,
+        }
     }
 }
 
@@ -136,7 +143,7 @@ impl Setup {
             parallel: self.parallel,
             batch_tokens: 512,
             prefill_tokens: self.prefill_tokens,
-            max_draft_tokens: 0,
+            max_draft_tokens: self.max_draft_tokens,
             queue: QueueBounds { total: 64, per_tenant: 64 },
             model_label: "m".into(),
         };
@@ -210,6 +217,21 @@ impl Bench {
 
     fn cached(&self, tenant: &str) -> u64 {
         self.metrics.cached_prompt_tokens.get_or_create(&Self::labels(tenant)).get()
+    }
+
+    /// Sequences gave way, and nothing is held in the end.
+    async fn all_let_go(self) {
+        let preemptions: u64 = ["a", "b", "c"].map(|tenant| self.preemptions(tenant)).iter().sum();
+        assert!(preemptions > 0, "the pool was too small");
+        self.scheduler.stop();
+        tokio::time::timeout(PATIENCE, self.scheduler.ended().cancelled()).await.expect("an end");
+        let page = self.metrics.encode().expect("a page");
+        assert!(page.contains("realm_kv_cache_usage_ratio{model=\"m\"} 0.0\n"), "{page}");
+        for tenant in ["a", "b", "c"] {
+            let line = format!("realm_kv_cache_bytes{{tenant=\"{tenant}\",model=\"m\"}} 0\n");
+            assert!(page.contains(&line), "{page}");
+        }
+        self.stop().await;
     }
 
     async fn stop(self) {
@@ -316,8 +338,13 @@ async fn the_tenant_that_holds_most_gives_way() {
 async fn a_client_that_leaves_while_its_sequence_gives_way_costs_nothing_more() {
     let bench = Setup { kv_tokens: Some(128), parallel: 2, ..Setup::default() }.start();
     let requests = vec![request(words(1, 20), 90, 0.0), request(words(2, 20), 90, 0.0)];
-    let mut events = bench.submit(&tenant("a"), requests);
-    *bench.client.lock().unwrap() = events.pop();
+    let mut events = {
+        // Held meanwhile, so that pages do not run out before the client is known.
+        let mut client = bench.client.lock().unwrap();
+        let mut events = bench.submit(&tenant("a"), requests);
+        *client = events.pop();
+        events
+    };
     let (_, end) = outcome(events.remove(0)).await;
     assert_eq!(end.expect("a finish").completion_tokens, 90);
     assert_eq!((bench.preemptions("a"), bench.scheduler.waiting()), (1, 0));
@@ -376,29 +403,25 @@ async fn a_crowd_in_a_small_pool_says_the_same_as_in_a_large_one() {
     assert_eq!(large.metrics.preemptions.get_or_create(&Bench::labels("a")).get(), 0);
     large.stop().await;
 
-    let bench = Setup { kv_tokens: Some(352), parallel: 8, ..Setup::default() }.start();
-    let mut stayed = Vec::new();
-    for (at, events) in submit(&bench).into_iter().enumerate() {
-        if at % 7 == 3 {
-            drop(events);
-        } else {
-            stayed.push((at, events));
+    // Guesses of next tokens come and go in the same pages.
+    for max_draft_tokens in [0, 8] {
+        let setup =
+            Setup { kv_tokens: Some(352), parallel: 8, max_draft_tokens, ..Setup::default() };
+        let bench = setup.start();
+        let mut stayed = Vec::new();
+        for (at, events) in submit(&bench).into_iter().enumerate() {
+            if at % 7 == 3 {
+                drop(events);
+            } else {
+                stayed.push((at, events));
+            }
         }
+        for (at, events) in stayed {
+            let (text, end) = outcome(events).await;
+            let tokens = end.expect("a finish").completion_tokens;
+            let (expected_text, expected) = &expected[at];
+            assert_eq!((&text, tokens), (expected_text, expected.completion_tokens), "{at}");
+        }
+        bench.all_let_go().await;
     }
-    for (at, events) in stayed {
-        let (text, end) = outcome(events).await;
-        let tokens = end.expect("a finish").completion_tokens;
-        assert_eq!((&text, tokens), (&expected[at].0, expected[at].1.completion_tokens), "{at}");
-    }
-    let preemptions: u64 = ["a", "b", "c"].map(|tenant| bench.preemptions(tenant)).iter().sum();
-    assert!(preemptions > 0, "the pool was too small");
-    bench.scheduler.stop();
-    tokio::time::timeout(PATIENCE, bench.scheduler.ended().cancelled()).await.expect("an end");
-    let page = bench.metrics.encode().expect("a page");
-    assert!(page.contains("realm_kv_cache_usage_ratio{model=\"m\"} 0.0\n"), "{page}");
-    for tenant in ["a", "b", "c"] {
-        let line = format!("realm_kv_cache_bytes{{tenant=\"{tenant}\",model=\"m\"}} 0\n");
-        assert!(page.contains(&line), "{page}");
-    }
-    bench.stop().await;
 }

@@ -145,7 +145,8 @@ impl KvCache {
             self.adopt(id, tokens, &found);
         }
         let at = (held / PAGE_TOKENS + found.len()) * PAGE_TOKENS;
-        if let Some((page, common)) = self.nearest(&salt, parent, at, &tokens[at..limit])
+        let rest = tokens.get(at..limit).unwrap_or_default();
+        if let Some((page, common)) = self.nearest(&salt, parent, at, rest)
             && at + common > held
         {
             self.adopt_part(id, &tokens[..at + common], page);

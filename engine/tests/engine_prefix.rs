@@ -132,6 +132,13 @@ fn a_prompt_that_ends_inside_a_page_is_found_but_for_its_last_token() {
     }
     let (short, count) = reused(&mut engine, "a", &prompt[..20]);
     assert_eq!((count, engine.sequence_len(short)), (19, 19));
+    // Nothing is taken for a sequence that holds all of it, or something else.
+    let (whole, _) = reused(&mut engine, "a", &[]);
+    feed(&mut engine, whole, &prompt[..64]);
+    let others: [&[TokenId]; 4] = [&prompt[..64], &prompt[..10], &[1, 2, 3], &[]];
+    for tokens in others {
+        assert_eq!(engine.reuse_prefix(whole, tokens), 64);
+    }
 }
 
 #[test]
