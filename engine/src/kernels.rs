@@ -10,6 +10,8 @@ pub mod exp;
 pub mod packed;
 mod scalar;
 mod set;
+#[cfg(any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
+mod tiled;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -29,6 +31,10 @@ use {
     packed::AvxVnniTiles,
     x86_64::{Avx2, Avx512, Vnni256},
 };
+#[cfg(target_arch = "aarch64")]
+use {packed::NeonTiles, tiled::Tiled};
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use {packed::Simd128Tiles, tiled::Tiled};
 
 /// From so many values on, activations are prepared by the whole team.
 const PARALLEL_VALUES: usize = 1 << 15;
@@ -47,6 +53,12 @@ pub enum KernelChoice {
     AvxVnni,
     /// AVX-512 F, BW, DQ, VL and VNNI.
     Avx512,
+    /// NEON, which every 64-bit Arm CPU has.
+    Neon,
+    /// NEON with the dot products of Armv8.2.
+    NeonDot,
+    /// WebAssembly's vectors of 128 bits.
+    Simd128,
 }
 
 /// Why kernels could not be chosen.
@@ -79,6 +91,76 @@ enum Set {
     EvexVnni(Vnni256<AvxVnniTiles<true>>),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Tiled<NeonTiles<false>>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDot(Tiled<NeonTiles<true>>),
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128(Tiled<Simd128Tiles>),
+}
+
+/// What can be named, the better later.
+const NAMED: [KernelChoice; 7] = [
+    KernelChoice::Scalar,
+    KernelChoice::Avx2,
+    KernelChoice::AvxVnni,
+    KernelChoice::Avx512,
+    KernelChoice::Neon,
+    KernelChoice::NeonDot,
+    KernelChoice::Simd128,
+];
+
+impl KernelChoice {
+    /// The name, and what the CPU must have.
+    fn name_and_needs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Auto => ("auto", "nothing"),
+            Self::Scalar => ("scalar", "nothing"),
+            Self::Avx2 => ("avx2", "AVX2, FMA and F16C"),
+            Self::AvxVnni => ("avxvnni", "AVX2, FMA, F16C, and AVX-VNNI or AVX-512 VL and VNNI"),
+            Self::Avx512 => ("avx512", "AVX-512 F, BW, DQ, VL and VNNI, and F16C"),
+            Self::Neon => ("neon", "64-bit Arm with NEON"),
+            Self::NeonDot => ("neon-dot", "64-bit Arm with NEON and dot products"),
+            Self::Simd128 => ("simd128", "WebAssembly, and a build with simd128"),
+        }
+    }
+
+    /// The kernels of that name, if this CPU can run them.
+    #[cfg(target_arch = "x86_64")]
+    fn find(self) -> Option<Set> {
+        match self {
+            Self::Scalar => Some(Set::Scalar(Scalar)),
+            Self::Avx2 => Avx2::new().map(Set::Avx2),
+            Self::AvxVnni => {
+                Vnni256::new().map(Set::AvxVnni).or_else(|| Vnni256::new_evex().map(Set::EvexVnni))
+            }
+            Self::Avx512 => Avx512::new().map(Set::Avx512),
+            _ => None,
+        }
+    }
+
+    /// The kernels of that name, if this CPU can run them.
+    #[cfg(target_arch = "aarch64")]
+    fn find(self) -> Option<Set> {
+        let (name, _) = self.name_and_needs();
+        match self {
+            Self::Scalar => Some(Set::Scalar(Scalar)),
+            Self::Neon => NeonTiles::new().map(|isa| Set::Neon(Tiled::new(isa, name))),
+            Self::NeonDot => NeonTiles::new_dot().map(|isa| Set::NeonDot(Tiled::new(isa, name))),
+            _ => None,
+        }
+    }
+
+    /// The kernels of that name, if this build has them.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn find(self) -> Option<Set> {
+        match self {
+            Self::Scalar => Some(Set::Scalar(Scalar)),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128 => Some(Set::Simd128(Tiled::new(Simd128Tiles, self.name_and_needs().0))),
+            _ => None,
+        }
+    }
 }
 
 impl Kernels {
@@ -87,33 +169,20 @@ impl Kernels {
     /// # Errors
     /// [`KernelError::Unsupported`] when a set was named that this CPU cannot run; `Auto` and `Scalar` never fail.
     pub fn select(choice: KernelChoice) -> Result<Self, KernelError> {
-        let set = match choice {
-            KernelChoice::Auto => {
-                avx512().or_else(avx_vnni).or_else(avx2).unwrap_or(Set::Scalar(Scalar))
-            }
-            KernelChoice::Scalar => Set::Scalar(Scalar),
-            KernelChoice::Avx2 => avx2()
-                .ok_or(KernelError::Unsupported { wanted: "avx2", needs: "AVX2, FMA and F16C" })?,
-            KernelChoice::AvxVnni => avx_vnni().ok_or(KernelError::Unsupported {
-                wanted: "avxvnni",
-                needs: "AVX2, FMA, F16C, and AVX-VNNI or AVX-512 VL and VNNI",
-            })?,
-            KernelChoice::Avx512 => avx512().ok_or(KernelError::Unsupported {
-                wanted: "avx512",
-                needs: "AVX-512 F, BW, DQ, VL and VNNI, and F16C",
-            })?,
-        };
-        Ok(Self { set })
+        if choice == KernelChoice::Auto {
+            let best = NAMED.iter().rev().find_map(|choice| choice.find());
+            return Ok(Self { set: best.unwrap_or(Set::Scalar(Scalar)) });
+        }
+        let (wanted, needs) = choice.name_and_needs();
+        choice.find().map(|set| Self { set }).ok_or(KernelError::Unsupported { wanted, needs })
     }
 
     /// Every set that this CPU can run, the scalar reference first.
     pub fn available() -> Vec<Self> {
-        let choices =
-            [KernelChoice::Scalar, KernelChoice::Avx2, KernelChoice::AvxVnni, KernelChoice::Avx512];
-        choices.into_iter().filter_map(|choice| Self::select(choice).ok()).collect()
+        NAMED.iter().filter_map(|choice| choice.find()).map(|set| Self { set }).collect()
     }
 
-    /// `scalar`, `avx2`, `avxvnni` or `avx512`.
+    /// `scalar`, `avx2`, `avxvnni`, `avx512`, `neon`, `neon-dot` or `simd128`.
     pub fn name(&self) -> &'static str {
         self.set().name()
     }
@@ -216,6 +285,12 @@ impl Kernels {
             Set::EvexVnni(set) => set,
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(set) => set,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set,
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot(set) => set,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Set::Simd128(set) => set,
         }
     }
 }
@@ -224,34 +299,4 @@ impl fmt::Debug for Kernels {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Kernels").field(&self.name()).finish()
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx512() -> Option<Set> {
-    Avx512::new().map(Set::Avx512)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx_vnni() -> Option<Set> {
-    Vnni256::new().map(Set::AvxVnni).or_else(|| Vnni256::new_evex().map(Set::EvexVnni))
-}
-
-#[cfg(target_arch = "x86_64")]
-fn avx2() -> Option<Set> {
-    Avx2::new().map(Set::Avx2)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn avx512() -> Option<Set> {
-    None
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn avx_vnni() -> Option<Set> {
-    None
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn avx2() -> Option<Set> {
-    None
 }

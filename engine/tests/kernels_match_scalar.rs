@@ -391,7 +391,15 @@ fn vector_operations_agree_with_the_reference() {
 
 #[test]
 fn kernels_that_the_cpu_lacks_are_refused_by_name() {
-    for (choice, name) in [(KernelChoice::Avx2, "avx2"), (KernelChoice::Avx512, "avx512")] {
+    let named = [
+        (KernelChoice::Avx2, "avx2"),
+        (KernelChoice::AvxVnni, "avxvnni"),
+        (KernelChoice::Avx512, "avx512"),
+        (KernelChoice::Neon, "neon"),
+        (KernelChoice::NeonDot, "neon-dot"),
+        (KernelChoice::Simd128, "simd128"),
+    ];
+    for (choice, name) in named {
         match Kernels::select(choice) {
             Ok(kernels) => assert_eq!(kernels.name(), name),
             Err(KernelError::Unsupported { wanted, .. }) => assert_eq!(wanted, name),

@@ -3,6 +3,8 @@
 //! A dword of activations, broadcast, times such a register gives 16 sums at once: no horizontal adds, no shuffles, and
 //! the next row group streams in while this one computes. The layout is the same on every CPU and takes as many bits a
 //! weight as the file's; [`layout`] describes it. One generic tile (`tile`) serves all formats and instruction sets.
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod formats;
 mod isa;
 pub mod layout;
@@ -11,6 +13,8 @@ mod panels;
 mod portable;
 mod product;
 mod tile;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm32;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -24,7 +28,11 @@ pub(in crate::kernels) use product::tile;
 /// What a tile gives: 16 rows of each column.
 pub(in crate::kernels) type TileOutput = [[f32; layout::ROWS]; panels::WIDTH];
 
+#[cfg(target_arch = "aarch64")]
+pub(in crate::kernels) use aarch64::NeonTiles;
 pub(in crate::kernels) use isa::{PackedIsa, Tiles};
 pub(in crate::kernels) use portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(in crate::kernels) use wasm32::Simd128Tiles;
 #[cfg(target_arch = "x86_64")]
 pub(in crate::kernels) use x86_64::{Avx2Tiles, Avx512Tiles, AvxVnniTiles};

@@ -6,12 +6,15 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use super::source::Weights;
 use crate::gguf::{Gguf, GgufError, Metadata, TensorInfo};
 
 /// Advice is given in multiples of this; pages are no larger on the systems that we know, or the advice is refused.
+#[cfg(unix)]
 const PAGE: usize = 4096;
 
 /// Why a model file could not be opened.
@@ -109,6 +112,7 @@ impl MappedModel {
 
     /// Lets the system drop the whole pages of a part of the file from this process's memory; they are read again when
     /// they are used again.
+    #[cfg(unix)]
     pub(super) fn give_back(&self, part: &[u8]) {
         let start = part.as_ptr().addr().saturating_sub(self.bytes.as_ptr().addr());
         let first = start.next_multiple_of(PAGE);
@@ -120,6 +124,10 @@ impl MappedModel {
                 unsafe { self.bytes.unchecked_advise_range(UncheckedAdvice::DontNeed, first, len) };
         }
     }
+
+    /// Does nothing where there is no such call.
+    #[cfg(not(unix))]
+    pub(super) fn give_back(&self, _: &[u8]) {}
 
     /// Size of the file in bytes.
     pub fn file_bytes(&self) -> u64 {

@@ -27,13 +27,13 @@ struct Machine {
     kernels: &'static [&'static str],
 }
 
-const NODE: [Machine; 1] = [Machine { cpu: None, kernels: &["scalar"] }];
+const NODE: [Machine; 1] = [Machine { cpu: None, kernels: &["scalar", "simd128"] }];
 
 const ARM: [Machine; 2] = [
     // Armv8.0.
-    Machine { cpu: Some("cortex-a53"), kernels: &["scalar"] },
+    Machine { cpu: Some("cortex-a53"), kernels: &["scalar", "neon"] },
     // Everything that the emulator knows.
-    Machine { cpu: Some("max"), kernels: &["scalar"] },
+    Machine { cpu: Some("max"), kernels: &["scalar", "neon", "neon-dot"] },
 ];
 
 /// Of its own, for another compiler than everywhere else.
