@@ -6,13 +6,13 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     target::Target,
     toolchain::{ALLOW_STD, STD, Toolchain},
 };
-use crate::{paths, program};
+use crate::{paths, program, shell};
 
 /// Every kernel of a CPU against the scalar reference; prints the names of those that it compares.
 const TEST: &str = "kernels_match_scalar";
@@ -57,6 +57,9 @@ pub(super) fn check_bare(root: &Path, toolchain: &Toolchain) -> Result<()> {
 /// They do not build, one fails, or a kernel that the machine must have was not among those compared.
 pub(super) fn run(root: &Path, toolchain: &Toolchain, target: Target) -> Result<()> {
     let machines: &[Machine] = match target {
+        Target::Wasm if shell::find_program("node").is_none() => {
+            bail!("no `node` in PATH; the kernels of WebAssembly need Node 20 or newer to run")
+        }
         Target::Wasm => &NODE,
         Target::Aarch64 => &ARM,
     };

@@ -27,6 +27,9 @@ const CROSS_COMPILER: &str = "gcc-aarch64-linux-gnu";
 /// Crates of the standard library that tests need; the others come with them.
 pub(super) const STD: &str = "-Zbuild-std=std,panic_abort,test";
 
+/// What names of folders begin with that are built in and then removed.
+const SCRATCH: &str = ".part-";
+
 /// The compiler counts as a stable release; this lets it build its own library.
 pub(super) const ALLOW_STD: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 
@@ -61,6 +64,7 @@ impl Toolchain {
         fs::create_dir_all(&home).with_context(|| format!("create {}", home.display()))?;
         let lock = File::create(home.join(".lock")).context("create the toolchains' lock")?;
         lock.lock().context("lock the toolchains")?;
+        remove_leftovers(&home)?;
         let tree = home.join(format!("debian-{}-{RECIPE}", debian_release()?));
         if !tree.is_dir() {
             make(&home, &tree, progress)?;
@@ -82,7 +86,7 @@ impl Toolchain {
             return Ok(());
         }
         progress.say(format_args!("building the standard library for {}", absent.join(", ")));
-        let scratch = tempfile::tempdir_in(&self.home).context("make a folder to build in")?;
+        let scratch = scratch_folder(&self.home)?;
         write_empty_crate(scratch.path())?;
         let mut cargo = self.cargo(scratch.path());
         cargo.args(["build", "--quiet", "--release", "--lib", STD]).envs([ALLOW_STD]);
@@ -148,6 +152,22 @@ impl Toolchain {
     }
 }
 
+/// What a run that was ended had begun to build; the lock is held, so nobody builds there now.
+fn remove_leftovers(home: &Path) -> Result<()> {
+    for entry in fs::read_dir(home).with_context(|| format!("read {}", home.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            fs::remove_dir_all(entry.path()).context("remove the rest of an ended run")?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder beside the trees that goes with the value.
+fn scratch_folder(home: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(SCRATCH).tempdir_in(home).context("make a folder to build in")
+}
+
 fn debian_release() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
     let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
@@ -157,7 +177,7 @@ fn debian_release() -> Result<String> {
 /// Fetches and unpacks into a scratch folder, which gets its final name only when it is whole.
 fn make(home: &Path, tree: &Path, progress: &Progress) -> Result<()> {
     progress.say("fetching a compiler, linkers and an emulator for other CPUs (210 MB, once)");
-    let scratch = tempfile::tempdir_in(home).context("make a folder to unpack in")?;
+    let scratch = scratch_folder(home)?;
     let apt = Apt::update(&scratch.path().join("apt"))?;
     let whole = scratch.path().join("tree");
     fs::create_dir(&whole).context("create the tree")?;
