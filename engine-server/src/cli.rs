@@ -7,6 +7,7 @@ use std::{
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod chat;
 mod download;
 mod exit;
@@ -38,6 +39,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Answers a prompt, or holds a conversation, without a server
     Run(Box<run::RunArgs>),
+    /// Measures how fast this machine runs a model
+    Bench(Box<bench::BenchArgs>),
     /// Lists the models in the store
     List(list::ListArgs),
     /// Downloads models into the store: resumable, verified, never half
@@ -90,6 +93,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => Box::pin(serve::run(*args)).await,
         Command::Run(args) => run::run(*args).await,
+        Command::Bench(args) => Box::pin(bench::run(*args)).await,
         Command::List(args) => list::run(&args),
         Command::Download(args) => download::run(args).await,
         Command::Version(args) => version(&args),

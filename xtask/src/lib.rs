@@ -1,6 +1,7 @@
 //! The chores of the repository, one verb a file; `main.rs` only parses.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod cluster;
 pub mod codegen;
 pub mod cross;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use xtask::{cluster, codegen, cross, demo, image, paths, test, tidy};
+use xtask::{bench, cluster, codegen, cross, demo, image, paths, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Realm repository")]
@@ -19,6 +19,8 @@ enum Verb {
     Test(test::TestArgs),
     /// Write the generated files: CRDs, command-line reference
     Codegen,
+    /// Measure Realm, and llama.cpp beside it
+    Bench(bench::BenchArgs),
     /// Check structure: layers, circles, sizes, stale generated files
     Tidy,
     /// A real one-node Kubernetes from pinned sources: build, up, down, status
@@ -35,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Demo(args) => demo::run(&root, &args),
         Verb::Test(args) => test::run(&root, &args),
         Verb::Codegen => codegen::run(&root),
+        Verb::Bench(args) => bench::run(&root, &args),
         Verb::Tidy => tidy::run(&root),
         Verb::Cluster(args) => cluster::run(&root, &args),
         Verb::Image(args) => image::run(&root, &args),
