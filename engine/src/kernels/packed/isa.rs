@@ -15,8 +15,6 @@ pub(in crate::kernels) trait PackedIsa: Copy {
     type Floats: Copy;
 
     fn line(self, line: &[u8; LINE]) -> Self::Codes;
-    /// Asks for the line that lies `ahead` bytes behind `line`, which need not exist.
-    fn prefetch(self, line: *const u8, ahead: usize);
     /// Each byte moved left by `by` bits (right when negative), then masked: bits of a neighbour never get in.
     fn moved(self, codes: Self::Codes, by: i32, mask: u8) -> Self::Codes;
     fn or(self, a: Self::Codes, b: Self::Codes) -> Self::Codes;

@@ -20,8 +20,6 @@ impl PackedIsa for Portable {
         *line
     }
 
-    fn prefetch(self, _: *const u8, _: usize) {}
-
     fn moved(self, codes: [u8; LINE], by: i32, mask: u8) -> [u8; LINE] {
         codes.map(|code| mask & if by < 0 { code >> -by } else { code << by })
     }

@@ -8,11 +8,6 @@ use super::isa::{PackedIsa, Tile};
 use super::layout::{LARGE_UNIT, LINE, SMALL_UNIT, SUB};
 use super::panels::{LargeUnit, SmallUnit};
 
-/// Bytes that are asked for ahead of use when few columns make a tile wait for memory.
-const PREFETCH: usize = 4096;
-/// Tiles of so many columns wait for memory.
-const MEMORY_BOUND_COLUMNS: usize = 4;
-
 /// Computes a tile; the layout's sizes were checked when the matrix and the panel were made.
 #[inline(always)]
 pub(super) fn compute<I: PackedIsa, F: PackedFormat, const N: usize>(
@@ -39,7 +34,6 @@ fn small<I: PackedIsa, F: PackedFormat, const N: usize>(
     let units = tile.weights.chunks_exact(F::UNIT_BYTES);
     for (unit, panel) in units.zip(tile.panel.chunks_exact(N * SmallUnit::BYTES)) {
         let panel = SmallUnit::new::<N>(panel);
-        ahead::<I, N>(isa, unit);
         for block in 0..SMALL_UNIT / SUB {
             let mut scale = isa.halves(at(unit, block * 32));
             if F::FACTOR != 1.0 {
@@ -71,7 +65,6 @@ fn large<I: PackedIsa, F: PackedFormat, const N: usize>(
     let units = tile.weights.chunks_exact(F::UNIT_BYTES);
     for (unit, panel) in units.zip(tile.panel.chunks_exact(N * LargeUnit::BYTES)) {
         let panel = LargeUnit::new::<N>(panel);
-        ahead::<I, N>(isa, unit);
         let scales = F::large_scales(isa, unit);
         let mut partial = [isa.splat(0.0); N];
         if F::MINS {
@@ -158,14 +151,4 @@ fn dots<I: PackedIsa, F: PackedFormat, const D: usize>(
         };
     }
     sums
-}
-
-/// Asks for what comes later, when the tile is bound by memory.
-#[inline(always)]
-fn ahead<I: PackedIsa, const N: usize>(isa: I, unit: &[u8]) {
-    if N <= MEMORY_BOUND_COLUMNS {
-        for line in (0..unit.len()).step_by(LINE) {
-            isa.prefetch(unit.as_ptr().wrapping_add(line), PREFETCH);
-        }
-    }
 }

@@ -49,12 +49,6 @@ impl PackedIsa for Avx512Tiles {
     }
 
     #[inline(always)]
-    fn prefetch(self, line: *const u8, ahead: usize) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(ahead).cast()) }
-    }
-
-    #[inline(always)]
     fn moved(self, codes: __m512i, by: i32, mask: u8) -> __m512i {
         // SAFETY: see the head of this impl.
         unsafe {

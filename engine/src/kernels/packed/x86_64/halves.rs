@@ -44,12 +44,6 @@ impl Halves {
     }
 
     #[inline(always)]
-    pub(super) fn prefetch(self, line: *const u8, ahead: usize) {
-        // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(ahead).cast()) }
-    }
-
-    #[inline(always)]
     pub(super) fn moved(self, codes: Codes, by: i32, mask: u8) -> Codes {
         [moved(codes[0], by, mask), moved(codes[1], by, mask)]
     }
@@ -227,7 +221,6 @@ macro_rules! forward_halves {
 
         forward_halves! {
             line(line: &[u8; LINE]) -> Self::Codes;
-            prefetch(line: *const u8, ahead: usize) -> ();
             moved(codes: Self::Codes, by: i32, mask: u8) -> Self::Codes;
             or(a: Self::Codes, b: Self::Codes) -> Self::Codes;
             splat_sum(value: i32) -> Self::Sums;
