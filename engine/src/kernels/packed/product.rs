@@ -10,8 +10,9 @@ use super::layout::{PackedLayout, ROWS};
 use super::panels::{Panels, Place, WIDTH};
 use crate::{kernels::Kernels, quant::BlockFormat, team::Team};
 
-/// Tasks for each thread, so that a thread that loses its CPU for a while does not hold up the others.
-const TASKS_PER_THREAD: usize = 8;
+/// Tasks for each thread: enough that a thread that loses its CPU for a while does not hold up the others, few enough that
+/// each streams a long piece of weights.
+const TASKS_PER_THREAD: usize = 4;
 /// Weights of a task at most, in bytes: a part of the second-level cache, since every panel passes over them.
 const TASK_BYTES: usize = 192 << 10;
 /// Panels of a task at most: with their weights they stay in the second-level cache.
