@@ -97,7 +97,7 @@ fn round(source: &[f32], floats: &mut [f32], round: impl Fn(f32) -> f32) {
 /// Q8_0 and Q8_1: `d = amax / 127`, codes rounded half to even, `s = d * sum` of the codes. ggml rounds `d` and `s` to
 /// 16 bits; nothing is gained by that here.
 #[inline(always)]
-fn quantize_small(source: &[f32], row: &mut ActivationRow<'_>) {
+pub(super) fn quantize_small(source: &[f32], row: &mut ActivationRow<'_>) {
     for (block, values) in source.as_chunks::<SMALL>().0.iter().enumerate() {
         let peak = magnitude(values);
         let scale = peak / TOP;
@@ -113,7 +113,7 @@ fn quantize_small(source: &[f32], row: &mut ActivationRow<'_>) {
 
 /// Q8_K: the value of largest magnitude takes code -127, `d` is the inverse of the factor used.
 #[inline(always)]
-fn quantize_large(source: &[f32], row: &mut ActivationRow<'_>) {
+pub(super) fn quantize_large(source: &[f32], row: &mut ActivationRow<'_>) {
     for (block, values) in source.as_chunks::<LARGE>().0.iter().enumerate() {
         let magnitude = magnitude(values);
         let peak =

@@ -8,7 +8,7 @@ use crate::{
     kernels::{
         Kernels,
         activations::{ActivationFormat, ActivationRow, LARGE_LINES, Line},
-        scalar::quantize,
+        scalar::{quantize_large, quantize_small},
     },
     team::Team,
 };
@@ -153,25 +153,47 @@ pub(in crate::kernels) struct UnitFill<'a> {
 /// Quantizes a unit and puts it in its place.
 #[inline(always)]
 pub(in crate::kernels) fn fill_unit(work: &mut UnitFill<'_>) {
-    let mut lines = [Line([0; SMALL_UNIT]); LARGE_LINES];
-    let (mut scales, mut sums, mut group_sums) = ([0.0; 2], [0.0; 2], [[0; 16]]);
-    let format =
-        if work.unit == SMALL_UNIT { ActivationFormat::Q8_1 } else { ActivationFormat::Q8_K };
-    let row = ActivationRow {
-        format,
+    if work.unit == SMALL_UNIT {
+        fill_small(work);
+    } else {
+        fill_large(work);
+    }
+}
+
+#[inline(always)]
+fn fill_small(work: &mut UnitFill<'_>) {
+    let (mut lines, mut scales, mut sums) = ([Line([0; SMALL_UNIT])], [0.0; 2], [0.0; 2]);
+    let mut row = ActivationRow {
+        format: ActivationFormat::Q8_1,
         floats: &mut [],
         lines: &mut lines,
         scales: &mut scales,
         sums: &mut sums,
+        group_sums: &mut [],
+    };
+    match <&[f32; SMALL_UNIT]>::try_from(work.values) {
+        Ok(values) => quantize_small(values, &mut row),
+        Err(_) => quantize_small(work.values, &mut row),
+    }
+    let UnitFill { bytes, width, column, .. } = work;
+    SmallUnit::fill(bytes, *width, *column, &lines[0].0, &scales, &sums);
+}
+
+#[inline(always)]
+fn fill_large(work: &mut UnitFill<'_>) {
+    let (mut lines, mut scales) = ([Line([0; SMALL_UNIT]); LARGE_LINES], [0.0]);
+    let mut group_sums = [[0; 16]];
+    let mut row = ActivationRow {
+        format: ActivationFormat::Q8_K,
+        floats: &mut [],
+        lines: &mut lines,
+        scales: &mut scales,
+        sums: &mut [],
         group_sums: &mut group_sums,
     };
-    quantize(work.values, row);
+    quantize_large(work.values, &mut row);
     let UnitFill { bytes, width, column, .. } = work;
-    if format == ActivationFormat::Q8_1 {
-        SmallUnit::fill(bytes, *width, *column, &lines[0].0, &scales, &sums);
-    } else {
-        LargeUnit::fill(bytes, *width, *column, &lines, &group_sums[0], scales[0]);
-    }
+    LargeUnit::fill(bytes, *width, *column, &lines, &group_sums[0], scales[0]);
 }
 
 /// A unit of 64 values of every column: codes, then scales, starts and sums of the two blocks.
