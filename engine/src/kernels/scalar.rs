@@ -13,6 +13,9 @@ use crate::quant::{BlockFormat, dequantize_row, k_blocks, small_blocks};
 /// Largest code of an activation.
 const TOP: f32 = 127.0;
 
+/// Adding 1.5 * 2^23 leaves the nearest whole number in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
 /// The portable kernels; every CPU can run them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scalar;
@@ -131,12 +134,13 @@ pub(super) fn quantize_large(source: &[f32], row: &mut ActivationRow<'_>) {
     }
 }
 
-/// Rounds half to even; gives the sum of the codes. Codes lie in -127..=127 because `inverse` came from the peak.
+/// Rounds half to even; gives the sum of the codes. Codes lie in -127..=127 because `inverse` came from the peak; a block
+/// with a number that is not finite gets any codes, since its scale is not finite either.
 #[inline(always)]
 fn encode<const N: usize>(values: &[f32; N], inverse: f32, codes: &mut [i8; N]) -> i32 {
     let mut sum = 0;
     for (code, value) in codes.iter_mut().zip(values) {
-        *code = (value * inverse).round_ties_even().clamp(-TOP, TOP) as i8;
+        *code = (value * inverse + ROUNDER).to_bits() as i8;
         sum += i32::from(*code);
     }
     sum
