@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 use realm_crds::EngineConfig;
+use realm_engine::weights::{MappedModel, PackedIn, PackedModel, PackedState};
 use serde_json::json;
 
 use super::{
@@ -71,7 +72,24 @@ pub(super) async fn run(args: DownloadArgs) -> anyhow::Result<()> {
                 return Err(Exit::Interrupted.into());
             }
         };
+        if args.config.is_some() {
+            // The engine of the pod mounts the store read-only, and other pods of the node share the pages.
+            let (path, packed) = (file.path.clone(), store.packed());
+            tokio::task::spawn_blocking(move || pack(&path, packed)).await??;
+        }
         print(&file, args.json)?;
+    }
+    Ok(())
+}
+
+/// Packs the weights of a whole file; that there is no room for them is said and is no failure.
+fn pack(path: &Path, folder: PathBuf) -> anyhow::Result<()> {
+    let file = MappedModel::open(path)?;
+    match PackedModel::new(file, &PackedIn::Folder(folder)).state() {
+        PackedState::Memory(Some(reason)) => {
+            eprintln!("the packed weights are not kept, each start makes them anew: {reason}");
+        }
+        state => tracing::debug!(?state, "packed the weights"),
     }
     Ok(())
 }

@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::Context;
 use realm_engine::{
-    engine::{Engine, EngineOptions, LogitsWanted, Model, ModelOptions, SequenceId, StepItem},
+    engine::{
+        Engine, EngineOptions, LogitsWanted, Model, ModelOptions, PackedIn, SequenceId, StepItem,
+    },
     sampler::{Sampler, SamplerParams},
     speculation::{Choice, DraftModel, SequenceDrafts, Verified, verify},
     tokenizer::{StreamDecoder, TokenId, Tokenizer},
@@ -88,17 +90,18 @@ impl Generator {
     /// Opens the model, and the draft model if there is one.
     pub(super) fn open(
         path: &Path,
+        packed: &PackedIn,
         threads: NonZeroUsize,
         context: Option<usize>,
         speculating: Speculating<'_>,
     ) -> anyhow::Result<Self> {
-        let model = open_model(path)?;
+        let model = open_model(path, packed)?;
         let trained = model.info().context_length;
         let context = context.unwrap_or(trained.min(DEFAULT_CONTEXT_TOKENS));
         let mut engine = Engine::new(Arc::clone(&model), EngineOptions::new(threads, context, 1))?;
         let sequence = engine.new_sequence()?;
         let draft_model = match speculating.draft_model {
-            Some(path) => Some(open_draft_model(path, threads, context, &model)?),
+            Some(path) => Some(open_draft_model(path, packed, threads, context, &model)?),
             None => None,
         };
         let speculator = Speculator::new(speculating.most);
@@ -337,18 +340,19 @@ impl Answer<'_> {
     }
 }
 
-fn open_model(path: &Path) -> anyhow::Result<Arc<Model>> {
-    Model::open(path, &ModelOptions::default())
-        .with_context(|| format!("cannot load the model {}", path.display()))
+fn open_model(path: &Path, packed: &PackedIn) -> anyhow::Result<Arc<Model>> {
+    let options = ModelOptions { packed: packed.clone(), ..ModelOptions::default() };
+    Model::open(path, &options).with_context(|| format!("cannot load the model {}", path.display()))
 }
 
 fn open_draft_model(
     path: &Path,
+    packed: &PackedIn,
     threads: NonZeroUsize,
     context: usize,
     target: &Model,
 ) -> anyhow::Result<DraftModel> {
-    let model = open_model(path)?;
+    let model = open_model(path, packed)?;
     let context = context.min(model.info().context_length);
     let engine = Engine::new(model, EngineOptions::new(threads, context, 1))?;
     DraftModel::new(engine, target)

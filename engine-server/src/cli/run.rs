@@ -136,7 +136,7 @@ fn open(args: &RunArgs, path: &Path, draft_model: Option<&Path>) -> anyhow::Resu
     let threads = args.threads.unwrap_or_else(default_threads);
     let context = args.context.map(NonZeroUsize::get);
     let speculating = Speculating { most: args.draft_tokens.into(), draft_model };
-    let generator = Generator::open(path, threads, context, speculating)?;
+    let generator = Generator::open(path, &args.store.packed(), threads, context, speculating)?;
     Ok(Asking {
         generator,
         sampling,

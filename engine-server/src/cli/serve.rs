@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use realm_crds::names::{API_PORT, MANAGEMENT_PORT};
+use realm_engine::engine::PackedIn;
 
 use super::{
     exit::Exit,
@@ -161,7 +162,7 @@ async fn find_model(
             Some(word) => Some(model_word::find(word, &store).await?),
             None => None,
         };
-        Ok(ModelFile { draft_model, ..file })
+        Ok(ModelFile { draft_model, packed: PackedIn::Folder(store.packed()), ..file })
     }
     .await;
     found.map_err(|error| {
@@ -183,7 +184,7 @@ async fn model_file(
     match supply(&resolved.config)? {
         Supply::Fetch(wanted) => {
             let file = fetch(store, &wanted, false).await?;
-            Ok(ModelFile { path: file.path, digest: file.digest.to_string(), draft_model: None })
+            Ok(whole(file.path, &file.digest))
         }
         Supply::Mounted(path) if in_cluster => hashed(path).await,
         Supply::Mounted(_) => Err(Exit::Usage(
@@ -202,5 +203,10 @@ async fn hashed(path: PathBuf) -> anyhow::Result<ModelFile> {
     let digest = tokio::task::spawn_blocking(move || Digest::of_file(&task_path))
         .await?
         .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(ModelFile { path, digest: digest.to_string(), draft_model: None })
+    Ok(whole(path, &digest))
+}
+
+fn whole(path: PathBuf, digest: &Digest) -> ModelFile {
+    let (digest, packed) = (digest.to_string(), PackedIn::default());
+    ModelFile { path, digest, draft_model: None, packed }
 }

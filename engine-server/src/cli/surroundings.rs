@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf};
 
 use clap::Args;
+use realm_engine::engine::PackedIn;
 
 use crate::{
     artifact::{FetchOptions, Fetcher, Wanted},
@@ -20,6 +21,11 @@ pub(super) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// Where packed weights are kept: in the store, or in memory when there is none.
+    pub(super) fn packed(&self) -> PackedIn {
+        self.open().map_or_else(|_| PackedIn::default(), |store| PackedIn::Folder(store.packed()))
+    }
+
     /// The store that is meant.
     pub(super) fn open(&self) -> anyhow::Result<Store> {
         Ok(Store::at_or_default(self.store.clone().filter(|path| !path.as_os_str().is_empty()))?)

@@ -14,7 +14,9 @@ use realm_crds::{
     realm_model::{KvCacheType, SpeculationMode},
 };
 use realm_engine::{
-    engine::{Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions},
+    engine::{
+        Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions, PackedIn,
+    },
     speculation::{DraftModel, VocabularyMismatch},
 };
 use tokio::sync::oneshot;
@@ -43,6 +45,8 @@ pub struct ModelFile {
     pub digest: String,
     /// A smaller model of the same vocabulary that guesses, if there is one.
     pub draft_model: Option<PathBuf>,
+    /// Where the packed weights are kept.
+    pub packed: PackedIn,
 }
 
 /// Why a model is not served.
@@ -110,14 +114,14 @@ fn load_here(
 ) -> Result<Loaded, LoadingError> {
     check_digest(config, &file)?;
     let started = Instant::now();
-    let model = open(&file.path)?;
+    let model = open(&file.path, &file.packed)?;
     let options = engine_options(config, &model);
     let engine = Engine::new(Arc::clone(&model), options).map_err(StartError::Engine)?;
     let (context_length, kv_bytes) = (engine.context_length(), engine.kv_bytes());
     let draft_model = file.draft_model.as_deref().filter(|_| speculates(config));
     let factory = match draft_model {
         Some(path) => {
-            let (draft, drafts) = draft_model_at(path, &model, options)?;
+            let (draft, drafts) = draft_model_at(path, &file.packed, &model, options)?;
             drafted_factory(Arc::clone(&model), draft, options, (engine, drafts))
         }
         None => factory(Arc::clone(&model), options, engine),
@@ -135,18 +139,22 @@ fn load_here(
     Ok(Loaded { model, scheduler, context_length, digest: file.digest, kv_bytes })
 }
 
-fn open(path: &Path) -> Result<Arc<Model>, LoadingError> {
-    Model::open(path, &ModelOptions::default())
-        .map_err(|source| LoadingError::Open { path: path.to_owned(), source: Box::new(source) })
+fn open(path: &Path, packed: &PackedIn) -> Result<Arc<Model>, LoadingError> {
+    let options = ModelOptions { packed: packed.clone(), ..ModelOptions::default() };
+    let model = Model::open(path, &options)
+        .map_err(|source| LoadingError::Open { path: path.to_owned(), source: Box::new(source) })?;
+    tracing::info!(weights = ?model.packed(), "the model is open");
+    Ok(model)
 }
 
 /// The draft model's file, open, and an engine that runs it.
 fn draft_model_at(
     path: &Path,
+    packed: &PackedIn,
     target: &Model,
     options: EngineOptions,
 ) -> Result<(Arc<Model>, DraftModel), LoadingError> {
-    let model = open(path)?;
+    let model = open(path, packed)?;
     let engine = draft_engine(&model, options).map_err(StartError::Engine)?;
     let drafts = DraftModel::new(engine, target)
         .map_err(|source| LoadingError::DraftModel { path: path.to_owned(), source })?;

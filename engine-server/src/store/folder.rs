@@ -1,7 +1,8 @@
 //! The store's folder: where each file lies, and how one gets its final name.
 //!
 //! Layout: `sha256/<digest>/<file name>` (finished files), the same name with `.part` beside it while it is being
-//! downloaded, `partial/<key>/` for downloads whose digest is not known yet, `locks/` and `index/`.
+//! downloaded, `partial/<key>/` for downloads whose digest is not known yet, `locks/` and `index/`;
+//! `packed/` holds weights in the form that they are computed in.
 //! It must not download anything, and never gives a file its final name unless the caller has verified it.
 
 use std::{
@@ -102,6 +103,11 @@ impl Store {
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where models lie in the form that they are computed in, which is made again when it is missing.
+    pub fn packed(&self) -> PathBuf {
+        self.root.join("packed")
     }
 
     /// Where a file with this digest and name belongs.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use realm_engine::engine::PackedIn;
 use realm_engine_server::server::{ModelFile, ServeError};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -23,7 +24,12 @@ async fn probes_are_answered_while_the_model_loads() {
     let server = setup
         .start(source, async move {
             given.await.map_err(|error| error.to_string())?;
-            Ok(ModelFile { path: model_path(), digest: DIGEST.to_owned(), draft_model: None })
+            Ok(ModelFile {
+                path: model_path(),
+                digest: DIGEST.to_owned(),
+                draft_model: None,
+                packed: PackedIn::default(),
+            })
         })
         .await;
     assert_eq!(server.get("/livez").await.status, 200);
@@ -68,7 +74,12 @@ async fn a_model_that_does_not_load_is_explained() {
     let cases: Vec<(Result<ModelFile, String>, &str)> = vec![
         (Err("the download failed: no route".to_owned()), "the download failed: no route"),
         (
-            Ok(ModelFile { path: path.clone(), digest: DIGEST.to_owned(), draft_model: None }),
+            Ok(ModelFile {
+                path: path.clone(),
+                digest: DIGEST.to_owned(),
+                draft_model: None,
+                packed: PackedIn::default(),
+            }),
             "bad.gguf",
         ),
         (
@@ -76,15 +87,25 @@ async fn a_model_that_does_not_load_is_explained() {
                 path: folder.path().join("none.gguf"),
                 digest: DIGEST.to_owned(),
                 draft_model: None,
+                packed: PackedIn::default(),
             }),
             "none.gguf",
         ),
-        (Ok(ModelFile { path: model_path(), digest: other, draft_model: None }), "digest"),
+        (
+            Ok(ModelFile {
+                path: model_path(),
+                digest: other,
+                draft_model: None,
+                packed: PackedIn::default(),
+            }),
+            "digest",
+        ),
         (
             Ok(ModelFile {
                 path: model_path(),
                 digest: DIGEST.to_owned(),
                 draft_model: Some(stranger),
+                packed: PackedIn::default(),
             }),
             "a draft model must have the same vocabulary",
         ),
@@ -127,6 +148,7 @@ async fn a_draft_model_guesses_and_changes_no_answer() {
         path: model_path(),
         digest: DIGEST.to_owned(),
         draft_model: Some(model_path()),
+        packed: PackedIn::default(),
     };
     let server = setup.start(source, async { Ok(file) }).await;
     server.until("ready", async || server.get("/readyz").await.status == 200).await;

@@ -4,6 +4,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use futures::StreamExt as _;
 use realm_crds::engine_config::{EngineConfig, TenantTable};
+use realm_engine::engine::PackedIn;
 use realm_engine_server::{
     config::{ConfigSource, Limits, Resolved},
     server::{ModelFile, ServeError, Server, ServerOptions},
@@ -75,7 +76,12 @@ impl Setup {
 
     /// The same with its configuration from `source`.
     pub(crate) async fn serve_from(self, source: ConfigSource) -> TestServer {
-        let file = ModelFile { path: model_path(), digest: DIGEST.to_owned(), draft_model: None };
+        let file = ModelFile {
+            path: model_path(),
+            digest: DIGEST.to_owned(),
+            draft_model: None,
+            packed: PackedIn::default(),
+        };
         let server = self.start(source, async { Ok(file) }).await;
         server
             .until("the model is loaded", async || server.get("/readyz").await.status == 200)

@@ -132,15 +132,6 @@ impl<const DOT: bool> PackedIsa for NeonTiles<DOT> {
     }
 
     #[inline(always)]
-    fn prefetch(self, line: *const u8, ahead: usize) {
-        let line = line.wrapping_add(ahead);
-        // SAFETY: a prefetch never faults and changes nothing that a program sees.
-        unsafe {
-            asm!("prfm pldl1keep, [{line}]", line = in(reg) line, options(readonly, nostack, preserves_flags));
-        }
-    }
-
-    #[inline(always)]
     fn moved(self, codes: Self::Codes, by: i32, mask: u8) -> Self::Codes {
         // SAFETY: see the head of this impl.
         codes.map(|codes| unsafe {

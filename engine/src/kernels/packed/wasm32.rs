@@ -69,9 +69,6 @@ impl PackedIsa for Simd128Tiles {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: *const u8, _: usize) {}
-
-    #[inline(always)]
     fn moved(self, codes: Self::Codes, by: i32, mask: u8) -> Self::Codes {
         // Shifts of 16 bits are one instruction of most machines, those of bytes are not; the mask removes the difference.
         codes.map(|codes| {
