@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
         "{:7} {:6} {:>28} {:>28}",
         "kernels", "format", "decode GB/s min/med/max", "prefill GOPS min/med/max"
     );
-    for kernels in Kernels::available().into_iter() {
+    for kernels in Kernels::available() {
         for format in BlockFormat::ALL {
             if !matches!(format, BlockFormat::Q8_1 | BlockFormat::Q8_K) {
                 bench(kernels, &team, format)?;

@@ -205,7 +205,9 @@ impl Kernels {
             let mut rows: Vec<_> = rows.collect();
             let at_once = PARALLEL_VALUES.div_ceil(4 * cols.max(1));
             team.each_part(&mut rows, at_once, |_, rows, _| {
-                rows.iter_mut().for_each(|(source, row)| self.set().quantize(source, row.again()));
+                for (source, row) in rows {
+                    self.set().quantize(source, row.again());
+                }
             });
         }
         activations
@@ -234,7 +236,7 @@ impl Kernels {
 
     /// One group of packed rows times a panel of `width` columns.
     pub(in crate::kernels) fn tile(
-        &self,
+        self,
         format: BlockFormat,
         width: usize,
         weights: &[u8],
@@ -245,7 +247,7 @@ impl Kernels {
     }
 
     /// Quantizes a unit of a panel.
-    pub(in crate::kernels) fn fill_unit(&self, work: &mut UnitFill<'_>) {
+    pub(in crate::kernels) fn fill_unit(self, work: &mut UnitFill<'_>) {
         self.set().fill_unit(work);
     }
 

@@ -186,6 +186,10 @@ impl Team {
     }
 
     fn open<'t>(&'t self, work: &Work<'_>, tasks: usize, members: usize) -> Closing<'t> {
+        #[expect(
+            clippy::transmute_ptr_to_ptr,
+            reason = "a cast cannot lengthen the lifetime of a trait object"
+        )]
         // SAFETY: only the lifetime changes. `Closing` ends the job before `work` goes, also on a panic.
         let work = unsafe {
             std::mem::transmute::<*const Work<'_>, *const Work<'static>>(std::ptr::from_ref(work))
@@ -394,7 +398,7 @@ mod tests {
         team.run(4, |_, _| {
             team.run(5, |_, _| {
                 count.fetch_add(1, Ordering::Relaxed);
-            })
+            });
         });
         assert_eq!(count.into_inner(), 20);
     }

@@ -115,7 +115,7 @@ impl Bench {
                 None => assert_eq!(self.known.len(), SHAPE.sequences),
             },
             Act::AppendAll { token, times } => {
-                self.append(&(0..self.known.len()).collect::<Vec<_>>(), token, times)
+                self.append(&(0..self.known.len()).collect::<Vec<_>>(), token, times);
             }
             Act::Close { at }
             | Act::Append { at, .. }

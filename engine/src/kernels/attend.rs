@@ -1,5 +1,9 @@
 //! Fused attention over one page: scores, softmax and weighted values of some rows of queries, kept in registers and a
 //! score row of one page, never as a matrix (online softmax: Milakov and Gimelshein 2018, Dao et al. 2022).
+#![allow(
+    clippy::needless_range_loop,
+    reason = "registers are addressed by number, several arrays at a time"
+)]
 use std::ops::Range;
 
 use super::exp::exp;

@@ -3,6 +3,14 @@
 //! A dword of activations, broadcast, times such a register gives 16 sums at once: no horizontal adds, no shuffles, and
 //! the next row group streams in while this one computes. The layout is the same on every CPU and takes as many bits a
 //! weight as the file's; [`layout`] describes it. One generic tile (`tile`) serves all formats and instruction sets.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "registers are addressed by number, several arrays at a time"
+)]
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a reference is a place in memory that one instruction reads"
+)]
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod formats;

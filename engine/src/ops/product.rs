@@ -77,10 +77,10 @@ impl Products<'_> {
             }
         }
         for (mut products, format) in by_kind.into_iter().zip(PANEL_FORMATS) {
-            if !products.is_empty() {
-                if let Some(panels) = Panels::new(&self.kernels, self.team, format, input, width) {
-                    multiply_all(&self.kernels, self.team, &panels, &mut products);
-                }
+            if !products.is_empty()
+                && let Some(panels) = Panels::new(&self.kernels, self.team, format, input, width)
+            {
+                multiply_all(&self.kernels, self.team, &panels, &mut products);
             }
         }
         self.rows(input, width, rows);

@@ -357,7 +357,7 @@ fn digest_into(digest: &mut Xxh3, bytes: &[u8], team: &Team) {
     team.each_part(&mut digests, 1, |index, digests, _| {
         let start = index * DIGEST_CHUNK;
         let chunk = &bytes[start..bytes.len().min(start + DIGEST_CHUNK)];
-        digests.iter_mut().for_each(|digest| *digest = xxh3_64(chunk));
+        digests.fill(xxh3_64(chunk));
     });
     for chunk in digests {
         digest.update(&chunk.to_le_bytes());

@@ -293,12 +293,12 @@ impl<'p> LargeUnit<'p> {
     }
 
     #[inline(always)]
-    pub(super) fn pair_of_16(&self, column: usize, pair: usize) -> &'p [i16; 2] {
+    pub(super) fn pair_of_16(&self, column: usize, pair: usize) -> [i16; 2] {
         pair_at(self.bytes, self.width * Self::SUMS_16 + column * 32 + pair * 4)
     }
 
     #[inline(always)]
-    pub(super) fn pair_of_32(&self, column: usize, pair: usize) -> &'p [i16; 2] {
+    pub(super) fn pair_of_32(&self, column: usize, pair: usize) -> [i16; 2] {
         pair_at(self.bytes, self.width * Self::SUMS_32 + column * 16 + pair * 4)
     }
 
@@ -346,10 +346,9 @@ fn read(bytes: &[u8], at: usize) -> [u8; 4] {
 }
 
 #[inline(always)]
-fn pair_at(bytes: &[u8], at: usize) -> &[i16; 2] {
-    debug_assert!(at + 4 <= bytes.len() && at.is_multiple_of(2));
-    // SAFETY: as for `read`; panels start on a word, and all their numbers lie on multiples of four bytes.
-    unsafe { &*bytes.as_ptr().add(at).cast::<[i16; 2]>() }
+fn pair_at(bytes: &[u8], at: usize) -> [i16; 2] {
+    let [a, b, c, d] = read(bytes, at);
+    [i16::from_ne_bytes([a, b]), i16::from_ne_bytes([c, d])]
 }
 
 #[inline(always)]

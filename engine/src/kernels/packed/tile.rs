@@ -119,7 +119,7 @@ fn mins<I: PackedIsa, F: PackedFormat>(
         } else {
             panel.pair_of_16(column, pair)
         };
-        sums = isa.dot_pairs(sums, mins[pair], factors);
+        sums = isa.dot_pairs(sums, mins[pair], &factors);
     }
     isa.multiply(isa.multiply(min, isa.splat(-1.0)), isa.floats(sums))
 }

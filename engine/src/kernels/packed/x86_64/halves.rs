@@ -4,6 +4,7 @@
     unsafe_code,
     reason = "intrinsics of AVX2, FMA and F16C, which callers prove to be there"
 )]
+#![allow(clippy::unused_self, reason = "a value of `Halves` proves that the CPU has the features")]
 #![allow(
     clippy::wildcard_imports,
     reason = "the names of intrinsics are long, many and unmistakable"
