@@ -4,6 +4,7 @@
 //! needs: KV cache, scratch and threads; it is owned by one thread and touches neither disk nor network. Sampling,
 //! templates and fairness are the caller's.
 
+mod embed;
 mod error;
 mod model;
 mod step;
@@ -18,6 +19,7 @@ pub use self::{
 pub use crate::{
     kernels::KernelChoice,
     kv_cache::{KvType, PAGE_TOKENS, PrefixSalt, SequenceId},
+    model::Task,
     ops::product::Precision,
     tokenizer::TokenId,
     weights::{PackedIn, PackedState},
@@ -95,7 +97,7 @@ impl Engine {
         in_range("sequences", options.sequences, MAX_SEQUENCES, "")?;
         in_range("threads", threads, MAX_THREADS, "")?;
         let cache = KvCache::new(KvShape {
-            layers: config.layers,
+            layers: config.kv_layers(),
             heads: config.kv_heads,
             key_dim: config.head_dim,
             value_dim: config.head_dim,
@@ -207,7 +209,7 @@ impl Engine {
     /// for items that want them. On an error no sequence has changed.
     pub fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
         let Self { model, cache, team, step, scratch, logits, spans } = self;
-        let transformer = model.transformer();
+        let transformer = model.decoder()?;
         step::plan(batch, transformer.vocab_size(), cache, step, spans)?;
         if batch.is_empty() {
             logits.clear();
@@ -220,6 +222,24 @@ impl Engine {
             cache.advance(item.sequence, item.tokens);
         }
         Ok(StepLogits::new(logits, spans))
+    }
+
+    /// A vector for each text: the pooled states of its tokens, not scaled to a length of its own. Texts use free
+    /// sequences while they are computed, as many at once as fit, and leave none behind. Any model embeds; encoders
+    /// were trained for it.
+    pub fn embed(&mut self, texts: &[&[TokenId]]) -> Result<Vec<Vec<f32>>, EngineError> {
+        embed::check(texts, self.model.transformer().vocab_size(), self.context_length())?;
+        let mut vectors = Vec::with_capacity(texts.len());
+        while vectors.len() < texts.len() {
+            let Self { model, cache, team, step, scratch, .. } = self;
+            embed::plan(&texts[vectors.len()..], cache, step)?;
+            let products = model.products(team);
+            let embedded =
+                model.transformer().embed(products, model.weights(), cache, step, scratch);
+            step.runs.iter().for_each(|run| cache.close(run.sequence));
+            vectors.extend(embedded.map_err(EngineError::Weight)?);
+        }
+        Ok(vectors)
     }
 }
 

@@ -30,7 +30,7 @@ fn the_unspoilt_model_opens() {
 #[test]
 fn each_fault_is_named() {
     type Spoil = fn(&mut TinyModel);
-    let cases: [(Spoil, &[&str]); 22] = [
+    let cases: [(Spoil, &[&str]); 28] = [
         (|m| m.set("general.architecture", text("mamba")), &["mamba", "supported: llama"]),
         (|m| m.remove("general.architecture"), &["general.architecture"]),
         (|m| m.remove("llama.block_count"), &["llama.block_count"]),
@@ -50,10 +50,28 @@ fn each_fault_is_named() {
             &["rope.dimension_count", "64", "1 to 8"],
         ),
         (
-            |m| m.set("llama.rope.scaling.type", text("yarn")),
-            &["rope.scaling.type", "yarn", "linear"],
+            |m| m.set("llama.rope.scaling.type", text("dynamic")),
+            &["rope.scaling.type", "dynamic", "linear, yarn, longrope"],
         ),
-        (|m| m.set("llama.expert_count", Meta::U32(8)), &["expert_count", "8"]),
+        (|m| m.set("llama.expert_count", Meta::U32(8)), &["llama.expert_used_count"]),
+        (
+            |m| {
+                m.set("llama.expert_count", Meta::U32(8));
+                m.set("llama.expert_used_count", Meta::U32(9));
+            },
+            &["expert_used_count", "9", "1 to 8"],
+        ),
+        (
+            |m| {
+                m.set("llama.expert_count", Meta::U32(8));
+                m.set("llama.expert_gating_func", Meta::U32(2));
+            },
+            &["expert_gating_func", "2", "softmax"],
+        ),
+        (|m| m.set("llama.expert_shared_count", Meta::U32(1)), &["expert_shared_count", "1"]),
+        (|m| m.set("llama.attention.scale", Meta::F32(0.5)), &["attention.scale", "0.5"]),
+        (|m| m.set("llama.pooling_type", Meta::U32(4)), &["pooling_type", "4"]),
+        (|m| m.set("llama.rope.scaling.factor", Meta::F32(-2.0)), &["rope.scaling.factor", "-2"]),
         (|m| m.remove_tensor("blk.1.ffn_down.weight"), &["blk.1.ffn_down.weight"]),
         (|m| m.remove_tensor("token_embd.weight"), &["token_embd.weight"]),
         (

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use realm_engine::{
     chat_template::ChatMessage,
-    engine::{Model, TokenId},
+    engine::{Model, Task, TokenId},
     tokenizer::SpecialTokens,
 };
 
@@ -59,6 +59,7 @@ pub(super) struct Prepared {
 
 /// Renders, tokenizes and checks.
 pub(super) fn prepare(order: &Order, model: &Model, room: Room) -> Result<Prepared, ApiError> {
+    check_generates(model)?;
     check_bias(&order.generation, model)?;
     let prompts = match &order.source {
         PromptSource::Chat(messages) => vec![chat_tokens(messages, model, room)?],
@@ -97,6 +98,20 @@ fn sequence(
         sampling,
         stop: order.generation.stop.clone(),
         top_logprobs: order.top_logprobs,
+    }
+}
+
+/// A model that only embeds has no logits to go on from.
+fn check_generates(model: &Model) -> Result<(), ApiError> {
+    match model.info().task {
+        Task::Generate => Ok(()),
+        Task::Embed => {
+            let message = format!(
+                "the model `{}` embeds texts and does not generate; ask a model that generates",
+                model.info().name
+            );
+            Err(ApiError::invalid("model", "model_does_not_generate", message))
+        }
     }
 }
 

@@ -60,6 +60,14 @@ pub enum LoadError {
 /// Why a step or a sequence is refused. The engine stays usable and no sequence has changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EngineError {
+    /// The model has no logits.
+    #[error(
+        "a model of the {architecture} architecture embeds texts and does not generate; ask it for embeddings"
+    )]
+    NotGenerative {
+        /// The architecture.
+        architecture: &'static str,
+    },
     /// All KV slots are taken.
     #[error(
         "all {sequences} sequences of this engine are in use; free one or create the engine with more"

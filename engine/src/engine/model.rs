@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use super::error::LoadError;
+use super::error::{EngineError, LoadError};
 use crate::{
     chat_template::ChatTemplate,
     gguf::{Gguf, Metadata, MetadataError, TensorInfo},
     kernels::{KernelChoice, Kernels},
-    model::{Llama, architecture},
+    model::{Decoder, Task, Transformer},
     ops::product::{Precision, Products},
     team::Team,
     tokenizer::{FimTokens, TokenId, TokenRoles, Tokenizer, TokenizerSpec},
@@ -33,6 +33,8 @@ pub struct ModelInfo {
     pub name: String,
     /// `general.architecture`, for example `llama`.
     pub architecture: String,
+    /// Whether it generates text or only embeds it.
+    pub task: Task,
     /// The format that most of the weights have, for example `Q4_1`.
     pub quantization: String,
     /// Number of weights.
@@ -52,7 +54,7 @@ pub struct Model {
     weights: PackedModel,
     kernels: Kernels,
     precision: Precision,
-    transformer: Llama,
+    transformer: Transformer,
     tokenizer: Tokenizer,
     chat_template: Option<ChatTemplate>,
 }
@@ -65,7 +67,7 @@ impl Model {
         let file = MappedModel::open(path)?;
         let name = || path.display().to_string();
         let metadata = file.metadata();
-        let transformer = Llama::new(file.gguf(), &file)
+        let transformer = Transformer::new(file.gguf(), &file)
             .map_err(|source| LoadError::Model { file: name(), source })?;
         let spec = tokenizer_spec(metadata)
             .map_err(|source| LoadError::TokenizerMetadata { file: name(), source })?;
@@ -125,8 +127,14 @@ impl Model {
         Products { kernels: self.kernels, precision: self.precision, team }
     }
 
-    pub(super) fn transformer(&self) -> &Llama {
+    pub(super) fn transformer(&self) -> &Transformer {
         &self.transformer
+    }
+
+    /// The transformer, when it has logits.
+    pub(super) fn decoder(&self) -> Result<&Decoder, EngineError> {
+        let architecture = self.transformer.config().architecture();
+        self.transformer.decoder().ok_or(EngineError::NotGenerative { architecture })
     }
 
     pub(super) fn weights(&self) -> &dyn Weights {
@@ -134,7 +142,7 @@ impl Model {
     }
 }
 
-fn info(path: &Path, file: &MappedModel, transformer: &Llama) -> ModelInfo {
+fn info(path: &Path, file: &MappedModel, transformer: &Transformer) -> ModelInfo {
     let metadata = file.metadata();
     let stem =
         || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -142,7 +150,8 @@ fn info(path: &Path, file: &MappedModel, transformer: &Llama) -> ModelInfo {
         metadata.optional_string("general.name").ok().flatten().filter(|name| !name.is_empty());
     ModelInfo {
         name: name.map_or_else(stem, str::to_owned),
-        architecture: architecture(metadata).unwrap_or_default().to_owned(),
+        architecture: transformer.config().architecture().to_owned(),
+        task: transformer.config().task,
         quantization: quantization(file.gguf()),
         parameters: file.gguf().tensors.iter().map(TensorInfo::weights).sum(),
         context_length: transformer.config().context_length,

@@ -33,3 +33,15 @@ pub fn add(sum: &mut [f32], addend: &[f32]) {
 pub fn row(rows: &[f32], width: usize, index: usize) -> &[f32] {
     &rows[index * width..(index + 1) * width]
 }
+
+/// Copies rows that are made of parts to rows of each part.
+pub fn split_rows<const N: usize>(rows: &[f32], mut parts: [(&mut Vec<f32>, usize); N]) {
+    let width: usize = parts.iter().map(|&(_, width)| width).sum();
+    for (index, mut numbers) in rows.chunks_exact(width).enumerate() {
+        for (part, width) in &mut parts {
+            let (mine, rest) = numbers.split_at(*width);
+            part[index * *width..(index + 1) * *width].copy_from_slice(mine);
+            numbers = rest;
+        }
+    }
+}

@@ -264,6 +264,25 @@ impl PackedModel {
     }
 }
 
+impl PackedModel {
+    /// The packed form of matrix `index` of `count` in a tensor, or its rows when it has none.
+    fn packed<'w>(
+        &'w self,
+        name: &str,
+        index: usize,
+        count: usize,
+        rows: Matrix<'w>,
+    ) -> Matrix<'w> {
+        let place = self.places.get(name).filter(|place| place.matrices == count);
+        let packed = place.and_then(|place| {
+            let start = place.start + index * place.matrix_bytes;
+            let bytes = self.data.bytes().get(start..start + place.matrix_bytes)?;
+            PackedMatrix::new(rows.format(), rows.rows(), rows.cols(), bytes)
+        });
+        packed.map_or(rows, Matrix::from)
+    }
+}
+
 impl Weights for PackedModel {
     fn tensor(&self, name: &str) -> Option<(&TensorInfo, &[u8])> {
         self.file.tensor(name)
@@ -271,13 +290,19 @@ impl Weights for PackedModel {
 
     fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix<'_>, WeightError> {
         let rows_of_file = self.file.table(name, rows, cols)?;
-        let Some(place) = self.places.get(name).filter(|place| place.matrices == 1) else {
-            return Ok(rows_of_file);
-        };
-        let bytes = self.data.bytes().get(place.start..place.start + place.matrix_bytes);
-        let packed =
-            bytes.and_then(|bytes| PackedMatrix::new(rows_of_file.format(), rows, cols, bytes));
-        Ok(packed.map_or(rows_of_file, Matrix::from))
+        Ok(self.packed(name, 0, 1, rows_of_file))
+    }
+
+    fn matrix_of(
+        &self,
+        name: &str,
+        index: usize,
+        count: usize,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Matrix<'_>, WeightError> {
+        let rows_of_file = self.file.matrix_of(name, index, count, rows, cols)?;
+        Ok(self.packed(name, index, count, rows_of_file))
     }
 }
 

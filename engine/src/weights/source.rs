@@ -69,6 +69,27 @@ pub trait Weights {
             .map_err(|reason| WeightError::Unusable { tensor: name.to_owned(), reason })
     }
 
+    /// Matrix `index` of `count` in one tensor, such as an expert's, each of `rows` rows of `cols` weights.
+    ///
+    /// # Errors
+    /// [`WeightError`] names the tensor, the shape needed and the shape found.
+    fn matrix_of(
+        &self,
+        name: &str,
+        index: usize,
+        count: usize,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Matrix<'_>, WeightError> {
+        let (info, bytes) =
+            self.tensor(name).ok_or_else(|| WeightError::Missing { tensor: name.to_owned() })?;
+        check_shape(info, &[cols as u64, rows as u64, count as u64])?;
+        let part = bytes.len() / count.max(1);
+        let bytes = bytes.get(index * part..(index + 1) * part).unwrap_or_default();
+        Matrix::new(info.format, rows, cols, bytes)
+            .map_err(|reason| WeightError::Unusable { tensor: name.to_owned(), reason })
+    }
+
     /// A copy of a vector of `len` weights as `f32`.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Writes small GGUF files: a whole model of the llama family with random weights, to be spoilt by tests.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::path::Path;
 
 use realm_engine::engine::{LoadError, Model, ModelOptions};
@@ -14,14 +16,17 @@ pub(crate) enum Meta {
     Text(String),
     Texts(Vec<String>),
     I32s(Vec<i32>),
+    Bools(Vec<bool>),
 }
 
-/// A tensor of single-precision weights; row length first.
+/// A tensor of weights; row length first.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<u64>,
     pub(crate) weights: Vec<f32>,
+    /// Written as Q8_0 instead of F32.
+    pub(crate) quantized: bool,
 }
 
 /// A model file before it is written.
@@ -107,24 +112,64 @@ impl TinyModel {
             for size in &tensor.shape {
                 bytes.extend(size.to_le_bytes());
             }
-            bytes.extend(0_u32.to_le_bytes());
+            bytes.extend(if tensor.quantized { 8_u32 } else { 0 }.to_le_bytes());
             bytes.extend(offset.to_le_bytes());
-            offset += (tensor.weights.len() as u64 * 4).next_multiple_of(32);
+            offset += (tensor.data().len() as u64).next_multiple_of(32);
         }
         for tensor in &self.tensors {
             bytes.resize(bytes.len().next_multiple_of(32), 0);
-            for weight in &tensor.weights {
-                bytes.extend(weight.to_le_bytes());
-            }
+            bytes.extend(tensor.data());
         }
         std::fs::write(path, bytes).expect("the file can be written");
     }
 }
 
+impl Tensor {
+    /// The bytes as they stand in the file.
+    fn data(&self) -> Vec<u8> {
+        if !self.quantized {
+            return self.weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        }
+        self.weights.chunks_exact(32).flat_map(q8_0).collect()
+    }
+}
+
+/// A block of 32 weights: a half-precision scale and a byte each.
+fn q8_0(weights: &[f32]) -> Vec<u8> {
+    let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+    let scale = half::f16::from_f32(largest / 127.0);
+    let mut block = scale.to_le_bytes().to_vec();
+    let divisor = scale.to_f32().max(f32::MIN_POSITIVE);
+    let round = |weight: &f32| (weight / divisor).round().clamp(-127.0, 127.0) as i8;
+    block.extend(weights.iter().map(|weight| round(weight) as u8));
+    block
+}
+
 fn metadata() -> Vec<(String, Meta)> {
+    let mut metadata = vocabulary();
+    metadata.extend(sizes());
+    metadata
+}
+
+/// A tokenizer of 258 tokens.
+pub(crate) fn vocabulary() -> Vec<(String, Meta)> {
     let tokens = tokens();
     let mut types = vec![1; 257];
     types.push(3);
+    [
+        ("tokenizer.ggml.model", Meta::Text("gpt2".to_owned())),
+        ("tokenizer.ggml.pre", Meta::Text("gpt-2".to_owned())),
+        ("tokenizer.ggml.tokens", Meta::Texts(tokens)),
+        ("tokenizer.ggml.token_type", Meta::I32s(types)),
+        ("tokenizer.ggml.merges", Meta::Texts(vec!["a b".to_owned()])),
+        ("tokenizer.ggml.eos_token_id", Meta::U32(257)),
+        ("tokenizer.ggml.add_bos_token", Meta::Bool(false)),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+fn sizes() -> Vec<(String, Meta)> {
     [
         ("general.architecture", Meta::Text("llama".to_owned())),
         ("general.name", Meta::Text("tiny".to_owned())),
@@ -135,13 +180,6 @@ fn metadata() -> Vec<(String, Meta)> {
         ("llama.attention.head_count", Meta::U32(4)),
         ("llama.attention.head_count_kv", Meta::U32(2)),
         ("llama.attention.layer_norm_rms_epsilon", Meta::F32(1e-5)),
-        ("tokenizer.ggml.model", Meta::Text("gpt2".to_owned())),
-        ("tokenizer.ggml.pre", Meta::Text("gpt-2".to_owned())),
-        ("tokenizer.ggml.tokens", Meta::Texts(tokens)),
-        ("tokenizer.ggml.token_type", Meta::I32s(types)),
-        ("tokenizer.ggml.merges", Meta::Texts(vec!["a b".to_owned()])),
-        ("tokenizer.ggml.eos_token_id", Meta::U32(257)),
-        ("tokenizer.ggml.add_bos_token", Meta::Bool(false)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -177,6 +215,10 @@ impl Meta {
                     text(bytes, value);
                 }
             }
+            Self::Bools(values) => {
+                array(bytes, 7, values.len());
+                bytes.extend(values.iter().map(|&flag| u8::from(flag)));
+            }
             Self::I32s(values) => {
                 array(bytes, 5, values.len());
                 for value in values {
@@ -203,20 +245,21 @@ fn text(bytes: &mut Vec<u8>, value: &str) {
 }
 
 /// A small generator of numbers that are the same in every run (xorshift64*).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn tensor(&mut self, name: &str, shape: &[usize], scale: f32) -> Tensor {
+    pub(crate) fn tensor(&mut self, name: &str, shape: &[usize], scale: f32) -> Tensor {
         let weights = (0..shape.iter().product()).map(|_| self.next() * scale).collect();
         Tensor {
             name: name.to_owned(),
             shape: shape.iter().map(|&size| size as u64).collect(),
             weights,
+            quantized: false,
         }
     }
 
     /// -1 to 1.
-    fn next(&mut self) -> f32 {
+    pub(crate) fn next(&mut self) -> f32 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

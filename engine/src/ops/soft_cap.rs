@@ -1,0 +1,8 @@
+//! Bends numbers to stay below a cap (Gemma 2).
+
+/// `numbers = cap * tanh(numbers / cap)`; a cap of 0 leaves them.
+pub fn soft_cap(numbers: &mut [f32], cap: f32) {
+    if cap > 0.0 {
+        numbers.iter_mut().for_each(|number| *number = cap * (*number / cap).tanh());
+    }
+}
