@@ -18,5 +18,4 @@ mod support;
 #[path = "api_server/tenants.rs"]
 mod tenants;
 #[path = "../../engine/tests/support/tiny_model.rs"]
-#[allow(dead_code, reason = "other tests spoil the model")]
 mod tiny_model;

@@ -9,7 +9,6 @@
 )]
 
 #[path = "../../engine/tests/support/tiny_model.rs"]
-#[allow(dead_code, reason = "other tests spoil the model")]
 mod tiny_model;
 
 use std::{

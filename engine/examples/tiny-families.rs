@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a tool of developers ends where something is wrong")]
 
 #[path = "../tests/support/families.rs"]
+#[allow(dead_code, reason = "the tests look at more of a case")]
 mod families;
 #[path = "../tests/support/tiny_model.rs"]
 mod tiny_model;

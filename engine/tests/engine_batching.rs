@@ -10,7 +10,6 @@
 #[path = "support/demo_model.rs"]
 mod demo_model;
 #[path = "support/tiny_model.rs"]
-#[allow(dead_code, reason = "other tests spoil the model")]
 mod tiny_model;
 
 use std::{

@@ -8,7 +8,6 @@
 )]
 
 #[path = "support/tiny_model.rs"]
-#[allow(dead_code, reason = "other tests spoil the model")]
 mod tiny_model;
 
 use std::{num::NonZeroUsize, sync::Arc};

@@ -1,4 +1,10 @@
 //! The synthetic files that benchmarks run on are whole models: they open, and a step gives finite logits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 #[path = "../examples/synth/block_pool.rs"]
 mod block_pool;

@@ -52,7 +52,7 @@ fn write_all(file: &mut impl Write, header: &[u8], tensors: &[Entry]) -> anyhow:
     for tensor in tensors {
         match tensor.shape.as_slice() {
             &[cols, rows] => {
-                pools.rows(tensor.format, rows, cols, |row| Ok(file.write_all(row)?))?
+                pools.rows(tensor.format, rows, cols, |row| Ok(file.write_all(row)?))?;
             }
             sizes => {
                 let ones = sizes.iter().product();

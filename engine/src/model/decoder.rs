@@ -46,7 +46,7 @@ impl Decoder {
         };
         let (ropes, long_ropes) =
             (ropes(&tensors.rope_factors.short), ropes(&tensors.rope_factors.long));
-        Ok(Self { ropes, long_ropes, config, tensors })
+        Ok(Self { config, tensors, ropes, long_ropes })
     }
 
     /// The sizes.
@@ -96,7 +96,7 @@ impl Decoder {
         let embeddings = &self.tensors.embeddings;
         embeddings.look_up(weights, &step.tokens, embedding_scale, &mut scratch.state)?;
         let ropes = self.ropes(cache);
-        scratch.fill_turns(ropes.iter(), step.positions(), step.tokens.len());
+        scratch.fill_turns(ropes.iter(), &step.positions(), step.tokens.len());
         for (layer, block) in self.tensors.blocks.iter().enumerate() {
             let pass = self.attention(layer, block, ropes);
             self.norm(products, &block.attention_norm, scratch);

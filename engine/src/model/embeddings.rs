@@ -32,7 +32,9 @@ impl Embeddings {
         for (state, &token) in state.chunks_exact_mut(self.matrix.cols).zip(tokens) {
             self.matrix.unpack_row(weights, token as usize, state)?;
             if scale != 1.0 {
-                state.iter_mut().for_each(|number| *number *= scale);
+                for number in state.iter_mut() {
+                    *number *= scale;
+                }
             }
         }
         Ok(())

@@ -41,7 +41,7 @@ impl Encoder {
     pub fn new(config: Config, gguf: &Gguf, weights: &dyn Weights) -> Result<Self, ModelError> {
         let tensors = Tensors::new(&config, gguf, weights)?;
         let ropes = config.ropes.iter().map(|spec| Rope::new(spec, None)).collect();
-        Ok(Self { ropes, config, tensors })
+        Ok(Self { config, tensors, ropes })
     }
 
     /// The sizes.
@@ -67,7 +67,7 @@ impl Encoder {
         scratch.resize(&self.config, step.tokens.len());
         let sizes = shape(&self.config, self.config.blocks[0], false);
         scratch.plan.plan(products.team, &step.runs, sizes);
-        scratch.fill_turns(self.ropes.iter(), step.positions(), step.tokens.len());
+        scratch.fill_turns(self.ropes.iter(), &step.positions(), step.tokens.len());
         self.embed(products, weights, step, scratch)?;
         for (layer, block) in self.tensors.blocks.iter().enumerate() {
             scratch.normed.copy_from_slice(&scratch.state);
@@ -132,26 +132,23 @@ impl Encoder {
         let Config { embedding: width, feed_forward: inner, activation, .. } = self.config;
         let Scratch { state, added, gate, up, .. } = scratch;
         let ups = block.up.view(weights)?;
-        match &block.gate {
-            Some(gates) => {
-                products.multiply(
-                    state,
-                    width,
-                    [(gates.view(weights)?, &mut **gate), (ups, &mut **up)],
-                );
-                each_row(products.team, gate, inner, |index, gate| {
-                    gated(activation, gate, row(up, inner, index));
-                });
-            }
-            None => {
-                products.multiply(state, width, [(ups, &mut **gate)]);
-                each_row(products.team, gate, inner, |_, row| {
-                    if let Some(bias) = &block.up_bias {
-                        add(row, bias);
-                    }
-                    gelu(row);
-                });
-            }
+        if let Some(gates) = &block.gate {
+            products.multiply(
+                state,
+                width,
+                [(gates.view(weights)?, &mut **gate), (ups, &mut **up)],
+            );
+            each_row(products.team, gate, inner, |index, gate| {
+                gated(activation, gate, row(up, inner, index));
+            });
+        } else {
+            products.multiply(state, width, [(ups, &mut **gate)]);
+            each_row(products.team, gate, inner, |_, row| {
+                if let Some(bias) = &block.up_bias {
+                    add(row, bias);
+                }
+                gelu(row);
+            });
         }
         products.multiply(gate, inner, [(block.down.view(weights)?, &mut **added)]);
         add_bias(added, block.down_bias.as_deref());

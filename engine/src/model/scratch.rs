@@ -67,7 +67,7 @@ impl Scratch {
     pub(super) fn fill_turns<'r>(
         &mut self,
         ropes: impl Iterator<Item = &'r Rope>,
-        positions: impl Iterator<Item = usize> + Clone,
+        positions: &(impl Iterator<Item = usize> + Clone),
         tokens: usize,
     ) {
         for (at, rope) in ropes.enumerate() {

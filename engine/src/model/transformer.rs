@@ -97,6 +97,8 @@ fn mean(rows: &[f32], width: usize) -> Vec<f32> {
     let mut mean = vec![0.0; width];
     rows.chunks_exact(width).for_each(|row| add(&mut mean, row));
     let count = (rows.len() / width) as f32;
-    mean.iter_mut().for_each(|number| *number /= count);
+    for number in &mut mean {
+        *number /= count;
+    }
     mean
 }

@@ -5,7 +5,7 @@ use std::f32::consts::FRAC_1_SQRT_2;
 use crate::kernels::exp::exp;
 
 /// `2 * sqrt(2 / pi)`, and the weight of the cube.
-const TWICE_ROOT: f32 = 1.595_769_1;
+const TWICE_ROOT: f32 = 1.595_769;
 const CUBE: f32 = 0.044_715;
 
 /// `gate = gelu(gate) * up`, number by number, with gelu's approximation by a hyperbolic tangent, as Gemma was trained.

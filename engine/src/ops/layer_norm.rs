@@ -19,7 +19,9 @@ impl LayerNorm {
         let width = self.weight.len();
         each_row(products.team, rows, width, |_, row| {
             let mean = row.iter().sum::<f32>() / width as f32;
-            row.iter_mut().for_each(|number| *number -= mean);
+            for number in row.iter_mut() {
+                *number -= mean;
+            }
             let variance = products.kernels.dot(row, row) / width as f32;
             let scale = 1.0 / (variance + self.epsilon).sqrt();
             for ((number, &weight), &bias) in row.iter_mut().zip(&self.weight).zip(&self.bias) {

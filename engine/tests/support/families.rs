@@ -21,7 +21,7 @@ const HALF_TABLE: f64 = 4e-3;
 /// The reference's gelu is the approximation by a hyperbolic tangent, from that table.
 const OTHER_GELU: f64 = 1e-2;
 /// Both round activations to eight bits.
-const QUANTIZED: f64 = 8e-2;
+const QUANTIZED: f64 = 2e-1;
 
 /// What a tiny model of a family is made of.
 #[derive(Clone, Copy)]

@@ -40,7 +40,9 @@ impl Experts {
         let inner = self.config.feed_forward;
         for (expert, sent) in sent.iter().enumerate().filter(|(_, sent)| !sent.is_empty()) {
             input.clear();
-            sent.iter().for_each(|&(token, _)| input.extend(row(normed, width, token)));
+            for &(token, _) in sent {
+                input.extend(row(normed, width, token));
+            }
             gate.resize(sent.len() * inner, 0.0);
             up.resize(sent.len() * inner, 0.0);
             output.resize(input.len(), 0.0);
@@ -86,7 +88,11 @@ impl ExpertScratch {
 /// Turns scores into shares that sum to 1.
 fn softmax(scores: &mut [f32]) {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = exp(*score - largest));
+    for score in scores.iter_mut() {
+        *score = exp(*score - largest);
+    }
     let sum: f32 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
+    for score in scores.iter_mut() {
+        *score /= sum;
+    }
 }

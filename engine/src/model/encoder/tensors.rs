@@ -65,7 +65,9 @@ impl Tensors {
                 .map(|layer| Block::read(layer, config, &mut reader))
                 .collect::<Result<_, _>>()?,
         };
-        HEADS.iter().for_each(|name| reader.ignore(name));
+        for name in &HEADS {
+            reader.ignore(name);
+        }
         reader.refuse_others(gguf, config.architecture())?;
         Ok(tensors)
     }
