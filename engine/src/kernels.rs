@@ -20,10 +20,9 @@ use std::fmt;
 pub use activations::{ActivationFormat, Activations};
 pub use set::WeightRows;
 
-use crate::quant::BlockFormat;
 use crate::team::Team;
 use half::f16;
-use packed::{TileOutput, UnitFill};
+use packed::{Panels, Product, TileOutput};
 use scalar::Scalar;
 use set::KernelSet;
 #[cfg(target_arch = "x86_64")]
@@ -234,21 +233,25 @@ impl Kernels {
         }
     }
 
-    /// One group of packed rows times a panel of `width` columns.
-    pub(in crate::kernels) fn tile(
-        self,
-        format: BlockFormat,
-        width: usize,
-        weights: &[u8],
-        panel: &[u8],
-        output: &mut TileOutput,
-    ) {
-        self.set().tile(format, width, weights, panel, output);
+    /// Quantizes rows of `cols` values of `input` and lays them out for products with packed weights; `None` for formats of
+    /// floats. Anything after the last whole row is left out.
+    pub fn panels(
+        &self,
+        team: &Team,
+        format: ActivationFormat,
+        input: &[f32],
+        cols: usize,
+    ) -> Option<Panels> {
+        Panels::new(|work| self.set().fill_unit(work), team, format, input, cols)
     }
 
-    /// Quantizes a unit of a panel.
-    pub(in crate::kernels) fn fill_unit(self, work: &mut UnitFill<'_>) {
-        self.set().fill_unit(work);
+    /// Multiplies packed matrices with panels; those of another width or kind of activations are left out.
+    pub fn multiply_packed(&self, team: &Team, panels: &Panels, products: &mut [Product<'_, '_>]) {
+        let kernels = *self;
+        let tile = |format, width, weights: &[u8], panel: &[u8], output: &mut TileOutput| {
+            kernels.set().tile(format, width, weights, panel, output);
+        };
+        packed::multiply_all(tile, team, panels, products);
     }
 
     /// Lets rows of queries gather from a page of keys and values.

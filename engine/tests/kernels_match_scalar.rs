@@ -11,7 +11,7 @@ use std::num::Wrapping;
 use half::{bf16, f16};
 use realm_engine::kernels::{
     ActivationFormat, Activations, KernelChoice, KernelError, Kernels, WeightRows,
-    packed::{PackedLayout, PackedMatrix, Panels, Product, layout, multiply_all, pack_group},
+    packed::{PackedLayout, PackedMatrix, Product, layout, pack_group},
 };
 use realm_engine::ops::matmul::matmul;
 use realm_engine::quant::{BlockFormat, dequantize_row};
@@ -226,10 +226,10 @@ fn multiply_packed(
         pack_group(format, cols, rows, group);
     }
     let activations = ActivationFormat::for_weights(format);
-    let panels = Panels::new(&kernels, &team, activations, input, cols).unwrap();
+    let panels = kernels.panels(&team, activations, input, cols).unwrap();
     let mut output = vec![f32::NAN; rows * panels.columns()];
     let weights = PackedMatrix::new(format, rows, cols, &packed).unwrap();
-    multiply_all(&kernels, &team, &panels, &mut [Product { weights, output: &mut output }]);
+    kernels.multiply_packed(&team, &panels, &mut [Product { weights, output: &mut output }]);
     Some(output)
 }
 

@@ -63,6 +63,11 @@ async fn probes_are_answered_while_the_model_loads() {
     server.stop().await.expect("a clean end");
 }
 
+/// A file that is taken for the demo model.
+fn file(path: std::path::PathBuf) -> ModelFile {
+    ModelFile { path, digest: DIGEST.to_owned(), draft_model: None, packed: PackedIn::default() }
+}
+
 #[tokio::test]
 async fn a_model_that_does_not_load_is_explained() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -73,40 +78,11 @@ async fn a_model_that_does_not_load_is_explained() {
     TinyModel::new().write(&stranger);
     let cases: Vec<(Result<ModelFile, String>, &str)> = vec![
         (Err("the download failed: no route".to_owned()), "the download failed: no route"),
+        (Ok(file(path)), "bad.gguf"),
+        (Ok(file(folder.path().join("none.gguf"))), "none.gguf"),
+        (Ok(ModelFile { digest: other, ..file(model_path()) }), "digest"),
         (
-            Ok(ModelFile {
-                path: path.clone(),
-                digest: DIGEST.to_owned(),
-                draft_model: None,
-                packed: PackedIn::default(),
-            }),
-            "bad.gguf",
-        ),
-        (
-            Ok(ModelFile {
-                path: folder.path().join("none.gguf"),
-                digest: DIGEST.to_owned(),
-                draft_model: None,
-                packed: PackedIn::default(),
-            }),
-            "none.gguf",
-        ),
-        (
-            Ok(ModelFile {
-                path: model_path(),
-                digest: other,
-                draft_model: None,
-                packed: PackedIn::default(),
-            }),
-            "digest",
-        ),
-        (
-            Ok(ModelFile {
-                path: model_path(),
-                digest: DIGEST.to_owned(),
-                draft_model: Some(stranger),
-                packed: PackedIn::default(),
-            }),
+            Ok(ModelFile { draft_model: Some(stranger), ..file(model_path()) }),
             "a draft model must have the same vocabulary",
         ),
     ];

@@ -21,6 +21,7 @@ mod panels;
 mod portable;
 mod product;
 mod tile;
+mod tiles;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32;
 #[cfg(target_arch = "x86_64")]
@@ -29,7 +30,9 @@ mod x86_64;
 pub use layout::PackedLayout;
 pub use pack::pack_group;
 pub use panels::Panels;
-pub use product::{PackedMatrix, Product, multiply_all};
+pub use product::{PackedMatrix, Product};
+
+pub(in crate::kernels) use product::multiply_all;
 
 pub(in crate::kernels) use panels::{UnitFill, fill_unit};
 pub(in crate::kernels) use product::tile;
@@ -38,8 +41,9 @@ pub(in crate::kernels) type TileOutput = [[f32; layout::ROWS]; panels::WIDTH];
 
 #[cfg(target_arch = "aarch64")]
 pub(in crate::kernels) use aarch64::NeonTiles;
-pub(in crate::kernels) use isa::{PackedIsa, Tiles};
+pub(in crate::kernels) use isa::PackedIsa;
 pub(in crate::kernels) use portable::Portable;
+pub(in crate::kernels) use tiles::Tiles;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(in crate::kernels) use wasm32::Simd128Tiles;
 #[cfg(target_arch = "x86_64")]

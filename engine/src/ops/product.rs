@@ -2,10 +2,7 @@
 
 use super::matmul::matmul_prepared;
 use crate::{
-    kernels::{
-        ActivationFormat, Kernels,
-        packed::{Panels, Product, multiply_all},
-    },
+    kernels::{ActivationFormat, Kernels, packed::Product},
     quant::dequantize_row,
     team::Team,
     weights::Matrix,
@@ -78,9 +75,9 @@ impl Products<'_> {
         }
         for (mut products, format) in by_kind.into_iter().zip(PANEL_FORMATS) {
             if !products.is_empty()
-                && let Some(panels) = Panels::new(&self.kernels, self.team, format, input, width)
+                && let Some(panels) = self.kernels.panels(self.team, format, input, width)
             {
-                multiply_all(&self.kernels, self.team, &panels, &mut products);
+                self.kernels.multiply_packed(self.team, &panels, &mut products);
             }
         }
         self.rows(input, width, rows);

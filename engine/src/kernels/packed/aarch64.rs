@@ -14,9 +14,10 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use super::formats::PackedFormat;
-use super::isa::{PackedIsa, Tile, Tiles};
+use super::isa::PackedIsa;
 use super::layout::{LINE, ROWS};
 use super::tile;
+use super::tiles::{Tile, Tiles};
 use crate::kernels::attend::{self, PageWork};
 
 /// Codes, sums or floats in a register of 16 bytes.

@@ -1,11 +1,8 @@
 //! The register operations that tiles are written in: 64 codes, 16 sums or 16 floats at a time.
-use super::formats::PackedFormat;
 use super::layout::{LINE, ROWS};
-use super::panels::WIDTH;
-use crate::kernels::attend::PageWork;
 
 /// An instruction set. A value of it proves that the CPU has the set; the operations become single instructions only
-/// inside [`Tiles::run`], which is compiled for the set.
+/// inside `Tiles::run`, which is compiled for the set.
 pub(in crate::kernels) trait PackedIsa: Copy {
     /// 64 codes of 8 bits: four of each row.
     type Codes: Copy;
@@ -87,20 +84,4 @@ pub(in crate::kernels) trait PackedIsa: Copy {
     fn fused(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
     fn store_codes(self, codes: Self::Codes, to: &mut [u8; LINE]);
     fn store(self, floats: Self::Floats, to: &mut [f32; ROWS]);
-}
-
-/// A tile: one group of rows times one panel of `N` columns.
-pub(in crate::kernels) struct Tile<'a, const N: usize> {
-    /// The group's bytes.
-    pub(super) weights: &'a [u8],
-    /// The panel's bytes.
-    pub(super) panel: &'a [u8],
-    /// The first `N` columns are written.
-    pub(super) output: &'a mut [[f32; ROWS]; WIDTH],
-}
-
-/// Tiles, compiled for an instruction set.
-pub(in crate::kernels) trait Tiles: PackedIsa {
-    fn run<F: PackedFormat, const N: usize>(self, tile: &mut Tile<'_, N>);
-    fn attend(self, work: &mut PageWork<'_>);
 }

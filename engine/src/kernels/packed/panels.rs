@@ -6,7 +6,6 @@
 use super::layout::{LARGE_UNIT, SMALL_UNIT, SUB};
 use crate::{
     kernels::{
-        Kernels,
         activations::{ActivationFormat, ActivationRow, LARGE_LINES, Line},
         scalar::{quantize_large, quantize_small},
     },
@@ -43,10 +42,10 @@ pub(super) struct Place {
 }
 
 impl Panels {
-    /// Quantizes rows of `cols` values of `input`, each a column of the product, and lays them out; `None` for formats of
+    /// Quantizes with `fill_unit` rows of `cols` values of `input`, each a column of the product, and lays them out; `None` for formats of
     /// floats. Anything after the last whole row is left out.
-    pub fn new(
-        kernels: &Kernels,
+    pub(in crate::kernels) fn new(
+        fill_unit: impl Fn(&mut UnitFill<'_>) + Sync,
         team: &Team,
         format: ActivationFormat,
         input: &[f32],
@@ -71,7 +70,7 @@ impl Panels {
         let fill = |parts: &mut [(Place, &mut [Word])]| {
             for (place, words) in parts {
                 let rows = &input[place.first * cols..(place.first + place.width) * cols];
-                fill(kernels, unit, rows, cols, words_as_bytes_mut(words));
+                fill(&fill_unit, unit, rows, cols, words_as_bytes_mut(words));
             }
         };
         if columns <= WIDTH {
@@ -129,12 +128,18 @@ fn words_as_bytes_mut(words: &mut [Word]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), len) }
 }
 
-fn fill(kernels: &Kernels, unit: usize, rows: &[f32], cols: usize, bytes: &mut [u8]) {
+fn fill(
+    fill_unit: &impl Fn(&mut UnitFill<'_>),
+    unit: usize,
+    rows: &[f32],
+    cols: usize,
+    bytes: &mut [u8],
+) {
     let width = rows.len() / cols;
     for (column, row) in rows.chunks_exact(cols).enumerate() {
         let units = bytes.chunks_exact_mut(width * unit_bytes(unit));
         for (bytes, values) in units.zip(row.chunks(unit)) {
-            kernels.fill_unit(&mut UnitFill { values, bytes, unit, width, column });
+            fill_unit(&mut UnitFill { values, bytes, unit, width, column });
         }
     }
 }

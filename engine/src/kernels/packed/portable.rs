@@ -2,9 +2,10 @@
 use half::f16;
 
 use super::formats::PackedFormat;
-use super::isa::{PackedIsa, Tile, Tiles};
+use super::isa::PackedIsa;
 use super::layout::{LINE, ROWS};
 use super::tile;
+use super::tiles::{Tile, Tiles};
 use crate::kernels::attend::{self, PageWork};
 
 /// Every CPU can run it.

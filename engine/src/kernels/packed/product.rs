@@ -5,10 +5,10 @@
 )]
 
 use super::formats::{Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Q8K};
-use super::isa::{Tile, Tiles};
 use super::layout::{PackedLayout, ROWS};
 use super::panels::{Panels, Place, WIDTH};
-use crate::{kernels::Kernels, quant::BlockFormat, team::Team};
+use super::tiles::{Tile, Tiles};
+use crate::{quant::BlockFormat, team::Team};
 
 /// Tasks for each thread: enough that a thread that loses its CPU for a while does not hold up the others, few enough that
 /// each streams a long piece of weights.
@@ -70,6 +70,14 @@ impl<'a> PackedMatrix<'a> {
     }
 }
 
+/// Computes a tile: format, columns, a group's bytes, a panel's bytes, where the products go.
+pub(in crate::kernels) trait TileWork:
+    Fn(BlockFormat, usize, &[u8], &[u8], &mut [[f32; ROWS]; WIDTH]) + Sync
+{
+}
+
+impl<T: Fn(BlockFormat, usize, &[u8], &[u8], &mut [[f32; ROWS]; WIDTH]) + Sync> TileWork for T {}
+
 /// A matrix and where its products go: `columns x rows` numbers.
 #[derive(Debug)]
 pub struct Product<'w, 'o> {
@@ -94,9 +102,9 @@ struct Shared<'w> {
 // SAFETY: each task writes rows of its own slab in the columns of its own panels.
 unsafe impl Sync for Shared<'_> {}
 
-/// Multiplies every matrix with the panels; those of another width or kind of activations are left out.
-pub fn multiply_all(
-    kernels: &Kernels,
+/// Multiplies every matrix with the panels, tile by tile; those of another width or kind of activations are left out.
+pub(in crate::kernels) fn multiply_all(
+    tile: impl TileWork,
     team: &Team,
     panels: &Panels,
     products: &mut [Product<'_, '_>],
@@ -136,7 +144,7 @@ pub fn multiply_all(
             (task - shared[at].first) % shared[at].slabs,
         );
         let places = &places[band * TASK_PANELS..places.len().min((band + 1) * TASK_PANELS)];
-        shared[at].slab(kernels, panels, slab, places);
+        shared[at].slab(&tile, panels, slab, places);
     };
     if threads < 2 {
         (0..tasks).for_each(run);
@@ -153,7 +161,7 @@ fn threads_for(team: &Team, products: &[Shared<'_>], columns: usize) -> usize {
 
 impl Shared<'_> {
     /// Some groups of rows times some panels.
-    fn slab(&self, kernels: &Kernels, panels: &Panels, slab: usize, places: &[Place]) {
+    fn slab(&self, tile: &impl TileWork, panels: &Panels, slab: usize, places: &[Place]) {
         let first = slab * self.groups;
         let groups = first..(first + self.groups).min(self.weights.groups());
         let mut output = [[0.0; ROWS]; WIDTH];
@@ -161,7 +169,7 @@ impl Shared<'_> {
             let panel = panels.bytes(place);
             for group in groups.clone() {
                 let weights = self.weights.group(group);
-                kernels.tile(self.weights.format, place.width, weights, panel, &mut output);
+                tile(self.weights.format, place.width, weights, panel, &mut output);
                 self.put(group, place, &output);
             }
         }

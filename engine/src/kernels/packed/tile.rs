@@ -4,9 +4,10 @@
 //! them. Sums of codes around zero start at minus the centre times the activations' sum, so no multiplication is spent on
 //! the centre.
 use super::formats::{DWORDS, PackedFormat, at};
-use super::isa::{PackedIsa, Tile};
+use super::isa::PackedIsa;
 use super::layout::{LARGE_UNIT, LINE, SMALL_UNIT, SUB};
 use super::panels::{LargeUnit, SmallUnit};
+use super::tiles::Tile;
 
 /// Computes a tile; the layout's sizes were checked when the matrix and the panel were made.
 #[inline(always)]

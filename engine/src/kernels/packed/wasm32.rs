@@ -11,9 +11,10 @@
 use std::arch::wasm32::*;
 
 use super::formats::PackedFormat;
-use super::isa::{PackedIsa, Tile, Tiles};
+use super::isa::PackedIsa;
 use super::layout::{LINE, ROWS};
 use super::tile;
+use super::tiles::{Tile, Tiles};
 use crate::kernels::attend::{self, PageWork};
 
 /// Vectors that hold 64 codes or 16 floats.

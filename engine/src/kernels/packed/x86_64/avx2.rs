@@ -11,9 +11,10 @@
 use std::arch::x86_64::*;
 
 use super::super::formats::PackedFormat;
-use super::super::isa::{PackedIsa, Tile, Tiles};
+use super::super::isa::PackedIsa;
 use super::super::layout::{LINE, ROWS};
 use super::super::tile;
+use super::super::tiles::{Tile, Tiles};
 use super::halves::{self, Halves, forward_halves};
 use crate::kernels::attend::{self, PageWork};
 
