@@ -147,19 +147,9 @@ impl PackedModel {
         model
     }
 
-    /// The file that the weights come from.
-    pub fn file(&self) -> &MappedModel {
-        &self.file
-    }
-
     /// Where the packed weights are.
     pub fn state(&self) -> &PackedState {
         &self.state
-    }
-
-    /// Bytes of packed weights.
-    pub fn packed_bytes(&self) -> u64 {
-        self.data.bytes().len() as u64
     }
 
     fn in_folder(&self, folder: &Path, len: usize, team: &Team) -> io::Result<(Mmap, PackedState)> {
