@@ -191,6 +191,12 @@ pub struct Metrics {
     pub kv_cache_bytes: Family<TenantLabels, Gauge>,
     /// Sequences whose pages were taken for others.
     pub preemptions: Family<TenantLabels, Counter>,
+    /// Sequences that gave their place in the batch to a tenant below its share.
+    pub places_yielded: Family<TenantLabels, Counter>,
+    /// Tokens that the engine computed: prompts less what was cached, answers, and guesses whether right or wrong.
+    pub computed_tokens: Family<TenantLabels, Counter>,
+    /// A tenant's part of what the last steps computed, 0 to 1.
+    pub batch_share: Family<TenantLabels, RatioGauge>,
     /// Tokens per step.
     pub batch_tokens: Histograms<PhaseLabels>,
     /// Time per step.
@@ -248,6 +254,8 @@ impl Metrics {
         drop(self.speculation_drafted.get_or_create(labels));
         drop(self.speculation_accepted.get_or_create(labels));
         drop(self.requests_running.get_or_create(labels));
+        drop(self.computed_tokens.get_or_create(labels));
+        drop(self.places_yielded.get_or_create(labels));
         drop(self.queue_depth.get_or_create(labels));
         drop(self.client_disconnects.get_or_create(labels));
     }
@@ -286,6 +294,9 @@ impl Metrics {
             kv_cache_usage: Family::default(),
             kv_cache_bytes: Family::default(),
             preemptions: Family::default(),
+            places_yielded: Family::default(),
+            computed_tokens: Family::default(),
+            batch_share: Family::default(),
             batch_tokens: Family::new_with_constructor(buckets::tokens),
             engine_step: Family::new_with_constructor(buckets::token_seconds),
             model_info: Family::default(),
@@ -326,6 +337,9 @@ impl Metrics {
         r.register("realm_kv_cache_usage_ratio", "KV cache in use, 0 to 1", self.kv_cache_usage.clone());
         r.register("realm_kv_cache_bytes", "Bytes of the KV cache that running sequences hold, shared pages counted for each", self.kv_cache_bytes.clone());
         r.register("realm_preemptions", "Sequences that gave their KV pages up and began again later", self.preemptions.clone());
+        r.register("realm_places_yielded", "Sequences that gave their place in the batch to a tenant below its share and went on later", self.places_yielded.clone());
+        r.register("realm_computed_tokens", "Tokens computed: prompts less what was cached, answers, and guesses whether right or wrong", self.computed_tokens.clone());
+        r.register("realm_batch_share_ratio", "A tenant's part of what the last 64 steps computed, by cost, 0 to 1", self.batch_share.clone());
         r.register("realm_batch_tokens", "Tokens per engine step", self.batch_tokens.clone());
         r.register("realm_engine_step_seconds", "Engine step time", self.engine_step.clone());
         r.register("realm_model_info", "Always 1", self.model_info.clone());

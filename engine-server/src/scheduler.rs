@@ -1,8 +1,9 @@
 //! The scheduler: one thread that owns the engine and runs the sequences of all requests together, a step at a time.
 //!
 //! Continuous batching: a sequence joins at the next step in which the KV cache has room for it, and leaves at the step that
-//! ends it. It takes what its tenant has computed before. When pages run out, one sequence of the tenant that holds most
-//! gives its pages up and begins again later; its client sees nothing but a delay. The thread waits for new
+//! ends it. It takes what its tenant has computed before. Who begins, and who is given how much of a step, is decided by
+//! what each tenant was given so far ([`fairness`]). When a tenant below its share waits, or pages run out, one sequence of the tenant that has
+//! most gives its place up and goes on later; its client sees nothing but a delay. The thread waits for new
 //! work only when it has none, and never for a client, a disk or a network: each sequence has a channel with room for all
 //! its events. A receiver that is dropped ends its sequence at the next step and frees its KV slot.
 //! A panic inside a step fails the sequences in flight; the engine is made anew, at most [`MAX_ENGINE_REBUILDS`] times,
@@ -22,19 +23,23 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
-        batch::Budget,
+        budget::Budget,
         event::{Event, SequenceRequest, SubmitError},
         queue::QueueBounds,
         runner::{Runner, RunnerParts},
         seam::EngineFactory,
         sequence::Sequence,
+        terms::Terms,
         work::{Inbox, Waiting},
     },
     tenant::Tenant,
 };
 
 pub mod batch;
+pub mod budget;
 pub mod event;
+pub mod fairness;
+mod meter;
 pub mod queue;
 pub mod room;
 mod runner;
@@ -42,6 +47,7 @@ pub mod seam;
 mod sequence;
 pub(crate) mod speculation;
 pub mod stop;
+pub mod terms;
 mod work;
 
 pub use runner::MAX_ENGINE_REBUILDS;
@@ -126,6 +132,7 @@ impl Scheduler {
         requests: Vec<SequenceRequest>,
     ) -> Result<Vec<EventReceiver>, SubmitError> {
         let labels = TenantLabels { tenant: tenant.label.clone(), model: self.model_label.clone() };
+        let terms = Terms::of(tenant);
         let mut waiting = Vec::with_capacity(requests.len());
         let mut receivers = Vec::with_capacity(requests.len());
         let mut last_prompt = None;
@@ -141,7 +148,9 @@ impl Scheduler {
                 sequence,
                 tenant: tenant.id.clone(),
                 labels: labels.clone(),
+                terms,
                 since: Instant::now(),
+                reached: 0,
             });
             receivers.push(receiver);
         }

@@ -1,5 +1,5 @@
-//! What waits for a place in the running batch: one line per tenant, served in turn, with a bound for each tenant and one
-//! for all. Pure; the scheduler puts a lock around it.
+//! What waits for a place in the running batch: one line per tenant, first come, first served, with a bound for each tenant
+//! and one for all. Whose line is next is [`fairness`](super::fairness)'s to say. Pure; the scheduler puts a lock around it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -41,18 +41,18 @@ pub enum QueueFull {
 
 /// Waiting items by tenant.
 #[derive(Debug)]
-pub struct FairQueue<T> {
+pub struct Queue<T> {
     bounds: QueueBounds,
     lines: HashMap<TenantId, VecDeque<T>>,
-    /// Tenants with a line, next one first.
-    turns: VecDeque<TenantId>,
+    /// Tenants with a line, in the order in which their lines began.
+    order: Vec<TenantId>,
     len: usize,
 }
 
-impl<T> FairQueue<T> {
+impl<T> Queue<T> {
     /// An empty queue.
     pub fn new(bounds: QueueBounds) -> Self {
-        Self { bounds, lines: HashMap::new(), turns: VecDeque::new(), len: 0 }
+        Self { bounds, lines: HashMap::new(), order: Vec::new(), len: 0 }
     }
 
     /// Adds all items at the end of the tenant's line, or none.
@@ -63,7 +63,7 @@ impl<T> FairQueue<T> {
         }
         self.len += items.len();
         if !self.lines.contains_key(tenant) {
-            self.turns.push_back(tenant.clone());
+            self.order.push(tenant.clone());
         }
         self.lines.entry(tenant.clone()).or_default().extend(items);
         Ok(())
@@ -73,28 +73,24 @@ impl<T> FairQueue<T> {
     pub fn push_front(&mut self, tenant: &TenantId, item: T) {
         self.len += 1;
         if !self.lines.contains_key(tenant) {
-            self.turns.push_back(tenant.clone());
+            self.order.push(tenant.clone());
         }
         self.lines.entry(tenant.clone()).or_default().push_front(item);
     }
 
-    /// Takes the first of the tenant whose turn it is, if it is `wanted`. Nobody else is taken in its place, so that what
-    /// needs much is not overtaken for ever by what needs little.
-    pub fn pop_if(&mut self, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
-        let next = self.lines.get(self.turns.front()?)?.front()?;
-        if wanted(next) { self.pop() } else { None }
+    /// The first of each line, in the order in which the lines began.
+    pub fn heads(&self) -> impl Iterator<Item = (&TenantId, &T)> {
+        self.order.iter().filter_map(|tenant| Some((tenant, self.lines.get(tenant)?.front()?)))
     }
 
-    /// Takes the first of the tenant whose turn it is.
-    pub fn pop(&mut self) -> Option<T> {
-        let tenant = self.turns.pop_front()?;
-        let line = self.lines.get_mut(&tenant)?;
+    /// Takes the first of the tenant's line.
+    pub fn pop(&mut self, tenant: &TenantId) -> Option<T> {
+        let line = self.lines.get_mut(tenant)?;
         let item = line.pop_front()?;
         self.len -= 1;
         if line.is_empty() {
-            self.lines.remove(&tenant);
-        } else {
-            self.turns.push_back(tenant);
+            self.lines.remove(tenant);
+            self.order.retain(|other| other != tenant);
         }
         Some(item)
     }
@@ -108,7 +104,7 @@ impl<T> FairQueue<T> {
             taken.extend(out);
         }
         self.lines.retain(|_, line| !line.is_empty());
-        self.turns.retain(|tenant| self.lines.contains_key(tenant));
+        self.order.retain(|tenant| self.lines.contains_key(tenant));
         self.len -= taken.len();
         taken
     }
@@ -144,19 +140,28 @@ mod tests {
         TenantId::Named { namespace: "n".into(), name: name.into() }
     }
 
-    fn queue(total: usize, per_tenant: usize) -> FairQueue<u32> {
-        FairQueue::new(QueueBounds { total, per_tenant })
+    fn queue(total: usize, per_tenant: usize) -> Queue<u32> {
+        Queue::new(QueueBounds { total, per_tenant })
+    }
+
+    fn heads(queue: &Queue<u32>) -> Vec<u32> {
+        queue.heads().map(|(_, item)| *item).collect()
     }
 
     #[test]
-    fn tenants_take_turns_and_each_keeps_its_order() {
+    fn each_tenant_keeps_its_order_and_its_line_its_place() {
         let mut queue = queue(10, 10);
         queue.push_all(&id("a"), vec![1, 2, 3]).unwrap();
         queue.push_all(&id("b"), vec![10]).unwrap();
         queue.push_all(&id("c"), vec![20, 21]).unwrap();
-        let order: Vec<u32> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(order, [1, 10, 20, 2, 21, 3]);
-        assert!(queue.is_empty());
+        assert_eq!(heads(&queue), [1, 10, 20]);
+        assert_eq!(queue.pop(&id("c")), Some(20));
+        assert_eq!(queue.pop(&id("b")), Some(10));
+        assert_eq!(queue.pop(&id("b")), None);
+        assert_eq!(heads(&queue), [1, 21]);
+        queue.push_all(&id("b"), vec![11]).unwrap();
+        assert_eq!(heads(&queue), [1, 21, 11], "a new line begins at the end");
+        assert_eq!(queue.len(), 5);
     }
 
     #[test]
@@ -185,22 +190,21 @@ mod tests {
         taken.sort_unstable();
         assert_eq!(taken, [1, 2]);
         assert_eq!(queue.len(), 1);
-        assert_eq!(queue.pop(), Some(3));
-        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop(&id("b")), Some(3));
+        assert!(queue.is_empty());
         queue.push_all(&id("a"), vec![4]).unwrap();
-        assert_eq!(queue.pop(), Some(4));
+        assert_eq!(heads(&queue), [4]);
     }
+
     #[test]
-    fn what_comes_back_is_first_and_what_does_not_fit_stays_first() {
+    fn what_comes_back_is_first() {
         let mut queue = queue(2, 2);
         queue.push_all(&id("a"), vec![1, 2]).unwrap();
         queue.push_front(&id("a"), 0);
         queue.push_front(&id("b"), 10);
         assert_eq!(queue.len(), 4, "also over the bound");
-        assert_eq!(queue.pop_if(|&item| item > 0), None);
-        assert_eq!(queue.len(), 4);
-        let order: Vec<u32> = std::iter::from_fn(|| queue.pop_if(|_| true)).collect();
-        assert_eq!(order, [0, 10, 1, 2]);
-        assert!(queue.is_empty());
+        assert_eq!(heads(&queue), [0, 10]);
+        assert_eq!(queue.pop(&id("a")), Some(0));
+        assert_eq!(heads(&queue), [1, 10]);
     }
 }

@@ -15,12 +15,19 @@ use realm_engine::{
 use crate::{
     metrics::{Component, Metrics, ModelLabels, Phase, PhaseLabels, TenantLabels, observe_seconds},
     scheduler::{
-        batch::{Budget, Candidate, Need, Share, compose},
+        batch::{Candidate, Composition, Need, Share, compose},
+        budget::Budget,
         event::Failure,
+        fairness::{
+            DECODE_COST, Decision, Fairness, GUESS_COST, Line, PREFILL_COST, Place, Progress,
+            Rules, Scene, Served, Standing,
+        },
+        meter::Meter,
         room::{Holding, Reading, awaits, fits, gives_way},
         seam::{EngineFactory, StepEngine},
         sequence::Sequence,
         speculation::{Decoding, Draft, Narrow, Speculator},
+        terms::Terms,
         work::{Inbox, Order, Waiting},
     },
     tenant::TenantId,
@@ -45,11 +52,13 @@ pub(super) struct RunnerParts {
 pub(super) struct Runner {
     parts: RunnerParts,
     running: Vec<Running>,
-    /// Steps so far; who is served first moves on with it.
-    turn: usize,
+    fairness: Fairness<TenantId>,
+    /// Tenants that wait for a place or for pages since the last time they were looked at.
+    hungry: Vec<(TenantId, Standing)>,
     rebuilds: usize,
     /// Whose bytes in the KV cache were not 0 when they were last observed.
     holders: Vec<TenantLabels>,
+    meter: Meter,
     speculator: Speculator,
     /// Sequences so far; their numbers name them to the draft model.
     begun: u64,
@@ -63,9 +72,20 @@ struct Running {
     sequence: Sequence,
     tenant: TenantId,
     labels: TenantLabels,
+    terms: Terms,
+    progress: Progress,
+    /// The most tokens that were ever in the KV cache for it.
+    reached: usize,
 }
 
 impl Running {
+    /// Notes a step in which so many tokens were computed for it.
+    fn note(&mut self, computed: usize) {
+        let gained = self.sequence.computed().saturating_sub(self.reached);
+        self.reached += gained;
+        self.progress.note(computed, gained);
+    }
+
     /// The prompt that it is reading, if it is.
     fn reading(&self) -> Option<Reading<'_, &TenantId>> {
         matches!(self.sequence.need(), Need::Prefill(_)).then(|| Reading {
@@ -87,18 +107,39 @@ struct Outcome {
     verified: Verified,
 }
 
+/// What to do before the next step.
+enum Admission {
+    Begin(TenantId),
+    Swap(TenantId, usize),
+    Yield(usize),
+    /// Nothing, and these wait for room.
+    Rest(Vec<(TenantId, Standing)>),
+}
+
+/// Why a sequence loses its place.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// For a tenant below its share.
+    Share,
+    /// No pages are left.
+    Pages,
+}
+
 /// The thread must end.
 struct Broken;
 
 impl Runner {
     pub(super) fn new(parts: RunnerParts) -> Self {
         let speculator = Speculator::new(parts.max_draft_tokens);
+        let rules = Rules { places: parts.parallel, budget: parts.budget };
         Self {
             parts,
             running: Vec::new(),
-            turn: 0,
+            fairness: Fairness::new(rules),
+            hungry: Vec::new(),
             rebuilds: 0,
             holders: Vec::new(),
+            meter: Meter::default(),
             speculator,
             begun: 0,
         }
@@ -123,19 +164,61 @@ impl Runner {
         }
     }
 
-    /// Lets sequences begin while there is a place in the batch and room in the KV cache.
+    /// Gives the places of the batch out, until nobody can begin any more.
     fn admit(&mut self) {
         for waiting in &self.parts.inbox.take_abandoned() {
             self.parts.metrics.queue_depth.get_or_create(&waiting.labels).dec();
         }
-        while self.running.len() < self.parts.parallel {
-            let fits = |waiting: &Waiting| self.fits(waiting);
-            let Some(waiting) = self.parts.inbox.take_next(fits) else { return };
-            self.begin(waiting);
+        loop {
+            let step = self.parts.inbox.with_heads(|heads| self.decide(heads));
+            match step {
+                Admission::Begin(tenant) => self.begin_next(&tenant),
+                Admission::Swap(tenant, place) => {
+                    self.preempt(place, Cause::Share);
+                    self.begin_next(&tenant);
+                }
+                Admission::Yield(place) => self.preempt(place, Cause::Pages),
+                Admission::Rest(hungry) => {
+                    self.hungry = hungry;
+                    return;
+                }
+            }
         }
     }
 
-    fn fits(&self, waiting: &Waiting) -> bool {
+    /// What to do about the first of each line.
+    fn decide(&self, heads: &[&Waiting]) -> Admission {
+        let engine = &self.parts.engine;
+        let lines: Vec<Line<'_, TenantId>> = heads
+            .iter()
+            .map(|waiting| Line { tenant: &waiting.tenant, standing: waiting.terms.standing })
+            .collect();
+        let places: Vec<Place<'_, TenantId>> = self
+            .running
+            .iter()
+            .map(|running| Place {
+                tenant: &running.tenant,
+                standing: running.terms.standing,
+                pages: engine.pages_held(running.id),
+                progress: running.progress,
+            })
+            .collect();
+        let fits = |line: usize, freed: usize| self.fits(heads[line], freed);
+        let pages = engine.pages().total;
+        let scene = Scene { lines: &lines, places: &places, pages, fits: &fits };
+        match self.fairness.decide(&scene) {
+            Decision::Begin(line) => Admission::Begin(heads[line].tenant.clone()),
+            Decision::Swap { line, place } => Admission::Swap(heads[line].tenant.clone(), place),
+            Decision::Yield(place) => Admission::Yield(place),
+            Decision::Rest => {
+                let line = |line: &Line<'_, TenantId>| (line.tenant.clone(), line.standing);
+                Admission::Rest(lines.iter().map(line).collect())
+            }
+        }
+    }
+
+    /// Whether a sequence would have its pages if so many more were free.
+    fn fits(&self, waiting: &Waiting, freed: usize) -> bool {
         let engine = &self.parts.engine;
         let tokens = waiting.sequence.tokens();
         let pages = engine.shared_pages(&salt(&waiting.tenant), tokens);
@@ -143,11 +226,18 @@ impl Runner {
             tokens: running.sequence.tokens().len(),
             pages: engine.pages_held(running.id),
         });
-        fits(running, Holding { tokens: tokens.len(), pages }, engine.pages().available)
+        let available = engine.pages().available + freed;
+        fits(running, Holding { tokens: tokens.len(), pages }, available)
+    }
+
+    fn begin_next(&mut self, tenant: &TenantId) {
+        if let Some(waiting) = self.parts.inbox.take(tenant) {
+            self.begin(waiting);
+        }
     }
 
     fn begin(&mut self, waiting: Waiting) {
-        let Waiting { mut sequence, tenant, labels, since } = waiting;
+        let Waiting { mut sequence, tenant, labels, terms, since, reached } = waiting;
         let metrics = &self.parts.metrics;
         metrics.queue_depth.get_or_create(&labels).dec();
         match self.parts.engine.new_sequence(salt(&tenant)) {
@@ -160,7 +250,16 @@ impl Runner {
                     sequence.speculate();
                 }
                 self.begun += 1;
-                self.running.push(Running { id, key: self.begun, sequence, tenant, labels });
+                self.running.push(Running {
+                    id,
+                    key: self.begun,
+                    sequence,
+                    tenant,
+                    labels,
+                    terms,
+                    progress: Progress::default(),
+                    reached,
+                });
             }
             Err(error) => {
                 tracing::error!(%error, "the engine has no KV slot for a sequence that the scheduler has a place for");
@@ -203,26 +302,35 @@ impl Runner {
             .map(|running| (&running.tenant, engine.pages_held(running.id)))
             .collect();
         match gives_way(&held) {
-            Some(index) if held.len() > 1 => self.preempt(index),
+            Some(index) if held.len() > 1 => self.preempt(index, Cause::Pages),
             _ => self.fail_running(&Failure::TooLarge { missing }),
         }
     }
 
-    fn preempt(&mut self, index: usize) {
-        let Running { mut sequence, tenant, labels, .. } = self.release(index);
+    /// Takes a sequence out of the batch; it goes on later from what it has said so far.
+    fn preempt(&mut self, index: usize, cause: Cause) {
+        let Running { mut sequence, tenant, labels, terms, reached, .. } = self.release(index);
         sequence.preempt();
-        tracing::debug!(%tenant, tokens = sequence.tokens().len(), "no pages left: a sequence begins again later");
-        self.parts.metrics.preemptions.get_or_create(&labels).inc();
-        self.parts.metrics.queue_depth.get_or_create(&labels).inc();
-        self.parts.inbox.put_back(Waiting { sequence, tenant, labels, since: Instant::now() });
+        tracing::debug!(%tenant, tokens = sequence.tokens().len(), ?cause, "a sequence goes on later");
+        let metrics = &self.parts.metrics;
+        let counter = match cause {
+            Cause::Share => &metrics.places_yielded,
+            Cause::Pages => &metrics.preemptions,
+        };
+        counter.get_or_create(&labels).inc();
+        metrics.queue_depth.get_or_create(&labels).inc();
+        let since = Instant::now();
+        let waiting = Waiting { sequence, tenant, labels, terms, since, reached };
+        self.parts.inbox.put_back(waiting);
     }
 
     /// Takes what is in the KV cache already of the prompts that are being read.
     fn reuse(&mut self) {
         let RunnerParts { engine, metrics, .. } = &mut self.parts;
-        for Running { id, sequence, labels, .. } in &mut self.running {
+        for Running { id, sequence, labels, reached, .. } in &mut self.running {
             if matches!(sequence.need(), Need::Prefill(_)) {
                 let saved = sequence.reused(engine.reuse_prefix(*id, sequence.tokens()));
+                *reached = sequence.computed().max(*reached);
                 metrics.cached_prompt_tokens.get_or_create(labels).inc_by(saved as u64);
             }
         }
@@ -254,13 +362,14 @@ impl Runner {
     fn step(&mut self) -> Result<(), EngineError> {
         let started = Instant::now();
         self.reuse();
-        let shares = self.compose();
+        let Composition { shares, hungry } = self.compose();
         let context = self.parts.engine.context_length();
         let held: Vec<usize> = shares.iter().map(|share| self.held_by(*share)).collect();
         self.draft(&shares, &held);
         let items: Vec<StepItem<'_>> =
             shares.iter().map(|share| item(&self.running[share.index], *share)).collect();
         let phase = PhaseCount::of(&self.running, &shares, &items);
+        let given = Given::of(&self.running, &shares, &items);
         let computing = Instant::now();
         let logits = self.parts.engine.step(&items)?;
         if phase.prefill == 0 {
@@ -282,8 +391,8 @@ impl Runner {
             count_guesses(&self.parts.metrics, &running.labels, guessed, verified);
             chosen.push(Outcome { index: share.index, held, guessed, verified });
         }
-        self.turn = self.turn.wrapping_add(1);
         self.settle(&chosen)?;
+        self.charge(&given, &hungry);
         self.observe(phase, started.elapsed());
         for outcome in chosen.iter().rev().filter(|outcome| outcome.verified.over) {
             drop(self.release(outcome.index));
@@ -336,17 +445,49 @@ impl Runner {
         Ok(())
     }
 
-    fn compose(&self) -> Vec<Share> {
+    /// Notes what a step gave to whom.
+    fn charge(&mut self, given: &[Given], hungry: &[usize]) {
+        let metrics = &self.parts.metrics;
+        for (running, given) in self.running.iter_mut().zip(given) {
+            running.note(given.tokens);
+            if given.tokens > 0 {
+                self.meter.note(metrics, &running.labels, given.tokens as u64, given.cost);
+            }
+        }
+        self.meter.end_step(metrics);
+        let served: Vec<Served<'_, TenantId>> = self
+            .running
+            .iter()
+            .zip(given)
+            .filter(|(_, given)| given.tokens > 0)
+            .map(|(running, given)| Served {
+                tenant: &running.tenant,
+                standing: running.terms.standing,
+                cost: given.cost,
+            })
+            .collect();
+        let beside = hungry.iter().map(|&index| &self.running[index]);
+        let beside = beside.map(|running| (&running.tenant, running.terms.standing));
+        let waiting = self.hungry.iter().map(|(tenant, standing)| (tenant, *standing));
+        let hungry: Vec<(&TenantId, Standing)> = waiting.chain(beside).collect();
+        self.fairness.settle(&served, &hungry);
+    }
+
+    fn compose(&self) -> Composition {
         let taking_part: Vec<usize> =
             (0..self.running.len()).filter(|&index| !self.awaits_another(index)).collect();
         let candidate = |&index: &usize| {
             let running = &self.running[index];
-            Candidate { tenant: &running.tenant, need: running.sequence.need() }
+            let standing = running.terms.standing;
+            Candidate { tenant: &running.tenant, standing, need: running.sequence.need() }
         };
-        let candidates: Vec<Candidate<&TenantId>> = taking_part.iter().map(candidate).collect();
-        let shares = compose(&candidates, self.parts.budget, self.turn);
+        let candidates: Vec<Candidate<'_, TenantId>> = taking_part.iter().map(candidate).collect();
+        let Composition { shares, hungry } = compose(&candidates, &self.fairness);
         let place = |share: Share| Share { index: taking_part[share.index], ..share };
-        shares.into_iter().map(place).collect()
+        Composition {
+            shares: shares.into_iter().map(place).collect(),
+            hungry: hungry.into_iter().map(|index| taking_part[index]).collect(),
+        }
     }
 
     /// Whether the first prompt that its tenant is reading is about to compute what this one needs next.
@@ -450,6 +591,29 @@ impl PhaseCount {
             (_, 0) => Phase::prefill,
             _ => Phase::mixed,
         }
+    }
+}
+
+/// What a step computes for a sequence.
+#[derive(Clone, Copy, Default)]
+struct Given {
+    tokens: usize,
+    cost: u64,
+}
+
+impl Given {
+    /// For each that runs.
+    fn of(running: &[Running], shares: &[Share], items: &[StepItem<'_>]) -> Vec<Self> {
+        let mut given = vec![Self::default(); running.len()];
+        for (share, item) in shares.iter().zip(items) {
+            let tokens = item.tokens.len();
+            let cost = match running[share.index].sequence.need() {
+                Need::Prefill(_) => tokens as u64 * PREFILL_COST,
+                Need::Decode => DECODE_COST + tokens.saturating_sub(1) as u64 * GUESS_COST,
+            };
+            given[share.index] = Self { tokens, cost };
+        }
+        given
     }
 }
 

@@ -11,8 +11,9 @@ use crate::{
     metrics::TenantLabels,
     scheduler::{
         event::SubmitError,
-        queue::{FairQueue, QueueBounds},
+        queue::{Queue, QueueBounds},
         sequence::Sequence,
+        terms::Terms,
     },
     tenant::TenantId,
 };
@@ -23,7 +24,10 @@ pub(super) struct Waiting {
     pub(super) sequence: Sequence,
     pub(super) tenant: TenantId,
     pub(super) labels: TenantLabels,
+    pub(super) terms: Terms,
     pub(super) since: Instant,
+    /// Tokens that were computed for it before it lost its place.
+    pub(super) reached: usize,
 }
 
 /// What the thread should do now.
@@ -43,13 +47,13 @@ pub(super) struct Inbox {
 
 #[derive(Debug)]
 struct State {
-    queue: FairQueue<Waiting>,
+    queue: Queue<Waiting>,
     stopping: bool,
 }
 
 impl Inbox {
     pub(super) fn new(bounds: QueueBounds) -> Self {
-        let state = State { queue: FairQueue::new(bounds), stopping: false };
+        let state = State { queue: Queue::new(bounds), stopping: false };
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -88,12 +92,19 @@ impl Inbox {
         self.lock().queue.take_where(|waiting| waiting.sequence.is_abandoned())
     }
 
-    /// Takes the sequence whose turn it is, if it fits.
-    pub(super) fn take_next(&self, fits: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
-        self.lock().queue.pop_if(fits)
+    /// Looks at the first of each tenant's line.
+    pub(super) fn with_heads<R>(&self, look: impl FnOnce(&[&Waiting]) -> R) -> R {
+        let state = self.lock();
+        let heads: Vec<&Waiting> = state.queue.heads().map(|(_, waiting)| waiting).collect();
+        look(&heads)
     }
 
-    /// Puts a sequence whose pages were taken back at the head of its tenant's line.
+    /// Takes the first of the tenant's line.
+    pub(super) fn take(&self, tenant: &TenantId) -> Option<Waiting> {
+        self.lock().queue.pop(tenant)
+    }
+
+    /// Puts a sequence that lost its place at the head of its tenant's line.
     pub(super) fn put_back(&self, waiting: Waiting) {
         let tenant = waiting.tenant.clone();
         self.lock().queue.push_front(&tenant, waiting);
