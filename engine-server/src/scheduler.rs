@@ -86,6 +86,8 @@ pub struct Scheduler {
     inbox: Arc<Inbox>,
     metrics: Metrics,
     model_label: String,
+    /// Bytes of a page of the KV cache.
+    page_bytes: usize,
 }
 
 /// The events of one sequence; dropping it cancels the sequence.
@@ -105,6 +107,7 @@ impl Scheduler {
             inbox: Arc::clone(&inbox),
             metrics: metrics.clone(),
             model_label: options.model_label.clone(),
+            page_bytes: engine.pages().bytes,
         };
         let runner = Runner::new(RunnerParts {
             parallel: options.parallel.clamp(1, MAX_STEP_TOKENS - 1),
@@ -132,13 +135,17 @@ impl Scheduler {
         requests: Vec<SequenceRequest>,
     ) -> Result<Vec<EventReceiver>, SubmitError> {
         let labels = TenantLabels { tenant: tenant.label.clone(), model: self.model_label.clone() };
-        let terms = Terms::of(tenant);
+        let terms = Terms::of(tenant, self.page_bytes);
         let mut waiting = Vec::with_capacity(requests.len());
         let mut receivers = Vec::with_capacity(requests.len());
         let mut last_prompt = None;
         for request in requests {
             if request.prompt.is_empty() {
                 return Err(SubmitError::EmptyPrompt);
+            }
+            if let Some(kv) = terms.kv.filter(|kv| request.prompt.len() > kv.tokens()) {
+                let (tokens, limit) = (request.prompt.len(), kv.tokens());
+                return Err(SubmitError::KvBudget { tokens, limit, kv_bytes: kv.bytes });
             }
             let prompt = Arc::clone(&request.prompt);
             let repeated = last_prompt.as_ref().is_some_and(|last| Arc::ptr_eq(last, &prompt));

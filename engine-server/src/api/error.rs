@@ -172,6 +172,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Sampling(error) => {
                 Self::invalid(error.parameter, "invalid_value", message)
             }
+            SubmitError::KvBudget { .. } => {
+                Self::invalid("prompt", "context_length_exceeded", message)
+            }
             SubmitError::EmptyPrompt => Self::invalid("prompt", "invalid_value", message),
             SubmitError::Ended => {
                 Self::unavailable("stopping", "the server is stopping; try again").closing()

@@ -116,6 +116,19 @@ pub enum SubmitError {
     /// A sampling parameter is out of range.
     #[error(transparent)]
     Sampling(#[from] SamplerError),
+    /// The prompt alone is more than its tenant may hold.
+    #[error(
+        "the prompt has {tokens} tokens and the tenant's limits.kvBytes of {kv_bytes} bytes holds {limit}; shorten the \
+         prompt, or ask who runs this server for a larger kvBytes"
+    )]
+    KvBudget {
+        /// Of the prompt.
+        tokens: usize,
+        /// Tokens that the budget holds.
+        limit: usize,
+        /// The budget.
+        kv_bytes: u64,
+    },
     /// There is nothing to continue.
     #[error("the prompt has no tokens; at least one is needed")]
     EmptyPrompt,

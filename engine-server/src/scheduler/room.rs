@@ -30,14 +30,59 @@ pub fn fits(
         || running.map(Holding::promised).sum::<usize>() + next.promised() <= available
 }
 
-/// Who gives way when pages run out: of the tenant that holds most pages, the sequence that began last and holds any.
-/// `running` is each sequence's tenant and pages, in the order in which they began.
-pub fn gives_way<T: PartialEq + Copy>(running: &[(T, usize)]) -> Option<usize> {
-    let held = |tenant: T| -> usize {
-        running.iter().filter(|(owner, _)| *owner == tenant).map(|(_, pages)| pages).sum()
+/// What a running sequence takes of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taking<T> {
+    /// Whose.
+    pub tenant: T,
+    /// The part of all that its tenant is entitled to, compared with the others' parts.
+    pub share: u64,
+    /// Pages that it holds.
+    pub pages: usize,
+}
+
+/// Who gives way when pages run out: of the tenant that holds most pages for its share, the sequence that began last and
+/// holds any. `running` is in the order in which they began.
+pub fn gives_way<T: PartialEq + Copy>(running: &[Taking<T>]) -> Option<usize> {
+    let held = |taking: &Taking<T>| -> u128 {
+        let own = running.iter().filter(|other| other.tenant == taking.tenant);
+        let pages: usize = own.map(|taking| taking.pages).sum();
+        (pages as u128 * SHARE_SCALE) / u128::from(taking.share.max(1))
     };
-    let (largest, _) = running.iter().max_by_key(|(tenant, _)| held(*tenant))?;
-    running.iter().rposition(|(tenant, pages)| tenant == largest && *pages > 0)
+    let largest = running.iter().max_by_key(|taking| held(taking))?;
+    running.iter().rposition(|taking| taking.tenant == largest.tenant && taking.pages > 0)
+}
+
+/// Parts of a page per share that are told apart.
+const SHARE_SCALE: u128 = 1 << 32;
+
+/// Pages that a sequence of so many known tokens comes to hold. Pages that it shares count for it, too.
+fn whole_pages(tokens: usize) -> usize {
+    tokens.div_ceil(PAGE_TOKENS)
+}
+
+/// Whether a tenant has room in its own budget for one more sequence beside those of its that run, given as known
+/// tokens: each with a page to go on with. With none of its running it may try.
+pub fn fits_budget(
+    running: impl ExactSizeIterator<Item = usize>,
+    next: usize,
+    budget_pages: usize,
+) -> bool {
+    running.len() == 0
+        || running.chain([next]).map(|tokens| whole_pages(tokens) + 1).sum::<usize>()
+            <= budget_pages
+}
+
+/// Whether a tenant's running sequences, given as known tokens, come to hold more than its budget together, so that its
+/// newest gives way to the others. A single one has nobody to give way to; its context ends at the budget.
+pub fn over_budget(known_tokens: &[usize], budget_pages: usize) -> bool {
+    let pages: usize = known_tokens.iter().map(|&tokens| whole_pages(tokens)).sum();
+    known_tokens.len() > 1 && pages > budget_pages
+}
+
+/// Tokens that may be guessed beyond the known ones without a page more than they come to hold.
+pub fn guessable(known_tokens: usize) -> usize {
+    whole_pages(known_tokens) * PAGE_TOKENS - known_tokens
 }
 
 /// A prompt that is being read.
@@ -85,21 +130,39 @@ mod tests {
 
     #[test]
     fn the_youngest_of_the_largest_holder_gives_way() {
-        type Case = (&'static str, &'static [(char, usize)], Option<usize>);
-        let cases: [Case; 5] = [
+        type Case = (&'static str, &'static [(char, u64, usize)], Option<usize>);
+        let cases: [Case; 6] = [
             ("nobody", &[], None),
-            ("alone", &[('a', 3)], Some(0)),
+            ("alone", &[('a', 1, 3)], Some(0)),
             (
                 "the tenant with most, though each has less",
-                &[('a', 2), ('b', 3), ('a', 2)],
+                &[('a', 1, 2), ('b', 1, 3), ('a', 1, 2)],
                 Some(2),
             ),
-            ("who has none frees none", &[('a', 4), ('b', 3), ('a', 0)], Some(0)),
-            ("nobody holds any", &[('a', 0)], None),
+            ("most for its share", &[('a', 4, 9), ('b', 1, 3), ('a', 4, 2)], Some(1)),
+            ("who has none frees none", &[('a', 1, 4), ('b', 1, 3), ('a', 1, 0)], Some(0)),
+            ("nobody holds any", &[('a', 1, 0)], None),
         ];
         for (name, running, expected) in cases {
-            assert_eq!(gives_way(running), expected, "{name}");
+            let taking =
+                |&(tenant, share, pages): &(char, u64, usize)| Taking { tenant, share, pages };
+            let running: Vec<Taking<char>> = running.iter().map(taking).collect();
+            assert_eq!(gives_way(&running), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_tenant_stays_within_its_budget() {
+        let fits =
+            |running: &[usize], next, budget| fits_budget(running.iter().copied(), next, budget);
+        assert!(fits(&[], 1000, 1), "alone it may try");
+        assert!(fits(&[32], 33, 5));
+        assert!(!fits(&[33], 33, 5), "each needs a page to go on with");
+        assert!(!over_budget(&[64, 64, 32], 5));
+        assert!(over_budget(&[65, 64, 32], 5));
+        assert!(!over_budget(&[65, 65], 6));
+        assert!(!over_budget(&[500], 5), "nobody of its is there to give way to");
+        assert_eq!([1, 31, 32, 33].map(guessable), [31, 1, 0, 31]);
     }
 
     #[test]

@@ -23,7 +23,9 @@ use crate::{
             Rules, Scene, Served, Standing,
         },
         meter::Meter,
-        room::{Holding, Reading, awaits, fits, gives_way},
+        room::{
+            Holding, Reading, Taking, awaits, fits, fits_budget, gives_way, guessable, over_budget,
+        },
         seam::{EngineFactory, StepEngine},
         sequence::Sequence,
         speculation::{Decoding, Draft, Narrow, Speculator},
@@ -79,6 +81,11 @@ struct Running {
 }
 
 impl Running {
+    /// Tokens of its prompt and of its answer so far.
+    fn known(&self) -> usize {
+        self.sequence.tokens().len()
+    }
+
     /// Notes a step in which so many tokens were computed for it.
     fn note(&mut self, computed: usize) {
         let gained = self.sequence.computed().saturating_sub(self.reached);
@@ -123,6 +130,8 @@ enum Cause {
     Share,
     /// No pages are left.
     Pages,
+    /// No pages of its tenant's budget are left.
+    Budget,
 }
 
 /// The thread must end.
@@ -149,6 +158,7 @@ impl Runner {
     pub(super) fn run(mut self) {
         while self.parts.inbox.await_order(!self.running.is_empty()) == Order::Work {
             self.drop_abandoned();
+            self.keep_budgets();
             self.admit();
             if !self.running.is_empty() && self.guarded_step().is_err() {
                 break;
@@ -162,6 +172,28 @@ impl Runner {
                 drop(self.release(index));
             }
         }
+    }
+
+    /// Keeps each tenant within its part of the KV cache: its newest sequence gives way to its older ones.
+    fn keep_budgets(&mut self) {
+        // From the newest to the oldest, so that each looks at those of its tenant that stay.
+        for index in (0..self.running.len()).rev() {
+            let Running { tenant, terms, .. } = &self.running[index];
+            let Some(kv) = terms.kv else { continue };
+            let older = self.running[..=index].iter().filter(|running| running.tenant == *tenant);
+            let known: Vec<usize> = older.map(Running::known).collect();
+            if over_budget(&known, kv.pages) {
+                self.preempt(index, Cause::Budget);
+            }
+        }
+    }
+
+    /// Whether its tenant's own budget lets a sequence begin.
+    fn in_budget(&self, waiting: &Waiting) -> bool {
+        let own = self.running.iter().filter(|running| running.tenant == waiting.tenant);
+        let known: Vec<usize> = own.map(Running::known).collect();
+        let next = waiting.sequence.tokens().len();
+        waiting.terms.kv.is_none_or(|kv| fits_budget(known.into_iter(), next, kv.pages))
     }
 
     /// Gives the places of the batch out, until nobody can begin any more.
@@ -189,6 +221,9 @@ impl Runner {
     /// What to do about the first of each line.
     fn decide(&self, heads: &[&Waiting]) -> Admission {
         let engine = &self.parts.engine;
+        // Who is held up by its own budget does not wait for others.
+        let heads: Vec<&Waiting> =
+            heads.iter().copied().filter(|waiting| self.in_budget(waiting)).collect();
         let lines: Vec<Line<'_, TenantId>> = heads
             .iter()
             .map(|waiting| Line { tenant: &waiting.tenant, standing: waiting.terms.standing })
@@ -296,10 +331,14 @@ impl Runner {
     /// still lacks pages never fits.
     fn make_room(&mut self, missing: usize) {
         let engine = &self.parts.engine;
-        let held: Vec<(&TenantId, usize)> = self
+        let held: Vec<Taking<&TenantId>> = self
             .running
             .iter()
-            .map(|running| (&running.tenant, engine.pages_held(running.id)))
+            .map(|running| Taking {
+                tenant: &running.tenant,
+                share: running.terms.standing.share(),
+                pages: engine.pages_held(running.id),
+            })
             .collect();
         match gives_way(&held) {
             Some(index) if held.len() > 1 => self.preempt(index, Cause::Pages),
@@ -315,7 +354,7 @@ impl Runner {
         let metrics = &self.parts.metrics;
         let counter = match cause {
             Cause::Share => &metrics.places_yielded,
-            Cause::Pages => &metrics.preemptions,
+            Cause::Pages | Cause::Budget => &metrics.preemptions,
         };
         counter.get_or_create(&labels).inc();
         metrics.queue_depth.get_or_create(&labels).inc();
@@ -384,7 +423,7 @@ impl Runner {
             if rows.is_empty() {
                 continue;
             }
-            let room = context.saturating_sub(held + share.tokens);
+            let room = running.terms.context(context).saturating_sub(held + share.tokens);
             let tokenizer = self.parts.model.tokenizer();
             let verified = running.sequence.choose(rows, vocab_size, tokenizer, room);
             let guessed = (rows.len() / vocab_size.max(1)).saturating_sub(1);
@@ -424,6 +463,10 @@ impl Runner {
                 continue;
             };
             let Some((drafts, most)) = running.sequence.drafts() else { continue };
+            let most = match running.terms.kv {
+                Some(_) => most.min(guessable(held + 1)),
+                None => most,
+            };
             let most = most.min(context.saturating_sub(held + 1));
             decoding.push(Decoding { key: running.key, drafts, most });
             indices.push(index);

@@ -60,9 +60,8 @@ impl<'a, T: Eq + Hash> Holdings<'a, T> {
 
     pub(super) fn of_tenant(&self, tenant: &T, standing: Standing) -> Holding {
         let held = self.by_tenant.get(tenant).map_or(0, |(_, held)| *held);
-        let share = u64::from(standing.class.share()) * u64::from(standing.weight.max(1));
         let weight = self.by_class.get(&standing.class).map_or(1, |class| class.weight);
-        Holding { held, entitled: self.part(share, self.shares() * weight) }
+        Holding { held, entitled: self.part(standing.share(), self.shares() * weight) }
     }
 
     pub(super) fn of_class(&self, class: Class) -> Holding {

@@ -35,3 +35,10 @@ pub struct Standing {
     /// Its weight among the tenants of its class.
     pub weight: u32,
 }
+
+impl Standing {
+    /// What it is entitled to, compared with others whose classes have as many tenants.
+    pub fn share(self) -> u64 {
+        u64::from(self.class.share()) * u64::from(self.weight.max(1))
+    }
+}

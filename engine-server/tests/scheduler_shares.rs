@@ -1,0 +1,100 @@
+//! Tenants beside one another on the real engine, with a small random model: a flood does not touch who stays within its
+//! share, and who all want more than there is get their shares in every stretch of steps. Steps and tokens are
+//! counted, not time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+#[path = "scheduler_shares/bench.rs"]
+mod bench;
+#[path = "../../engine/tests/support/tiny_model.rs"]
+mod tiny_model;
+
+use bench::{Setup, Step, ended, request, tenant, words};
+use realm_engine_server::scheduler::event::FinishReason;
+
+/// Requests of the tenant that floods.
+const FLOOD: u32 = 50;
+
+/// Prompts that share nothing.
+fn flood(tokens: usize) -> Vec<realm_engine_server::scheduler::event::SequenceRequest> {
+    (0..FLOOD).map(|own| request(words(1000 + own, 40), tokens)).collect()
+}
+
+/// Steps from `since` on that had something of the tenant in them.
+fn steps_of(steps: &[Step], tenant: &str, since: usize) -> Vec<usize> {
+    let has = |at: &usize| steps[*at].tokens_of(tenant) > 0;
+    (since..steps.len()).filter(has).collect()
+}
+
+#[tokio::test]
+async fn a_flood_does_not_touch_who_stays_within_its_share() {
+    let setup = Setup { parallel: 8, prefill_tokens: 32, ..Setup::default() };
+    let bench = setup.start();
+    let (noisy, quiet) = (tenant("noisy"), tenant("quiet"));
+    let flood = bench.submit(&noisy, flood(200));
+    bench.steps_done(60).await;
+    // Half of the places is its share. Each of its answers, with its prompt in pieces of 32, alone in the batch: 2 + 79 steps.
+    for round in 0..3 {
+        let since = bench.steps().len();
+        let requests = (0..4).map(|own| request(words(10 * round + own, 48), 80)).collect();
+        for events in bench.submit(&quiet, requests) {
+            let finish = ended(events).await.expect("a finish");
+            assert_eq!((finish.reason, finish.completion_tokens), (FinishReason::Length, 80));
+        }
+        let steps = bench.steps();
+        let own = steps_of(&steps, "quiet", since);
+        // The step that ran when it came, and one in which no sequence of the flood had computed a whole page yet.
+        assert!(own[0] - since <= 3, "it waited {} steps", own[0] - since);
+        // Four prompts of 48 tokens go in pieces of 32 beside the flood's answers.
+        let took = own[own.len() - 1] + 1 - own[0];
+        assert!(took <= 6 + 79 + 3, "it took {took} steps");
+        let decoding = own[own.len() - 70];
+        let last = own[own.len() - 5];
+        for step in &steps[decoding..last] {
+            assert_eq!(step.tokens_of("quiet"), 4, "each of its answers moves on: {step:?}");
+        }
+    }
+    assert!(bench.yielded("noisy") >= 4, "its newest sequences gave their places up");
+    assert_eq!(bench.yielded("quiet"), 0);
+    for events in flood {
+        ended(events).await.expect("a finish, however often it was interrupted");
+    }
+    let (computed, cached) = (bench.computed("quiet"), bench.cached("quiet"));
+    assert_eq!(computed + cached, 3 * 4 * (48 + 79), "nothing was computed twice");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn tenants_that_all_want_more_get_the_same_in_every_stretch() {
+    let setup = Setup { parallel: 6, prefill_tokens: 16, batch_tokens: 32, ..Setup::default() };
+    let bench = setup.start();
+    // One asks for long answers to short prompts, the other the other way round, and comes later.
+    let wordy = bench.submit(&tenant("wordy"), flood(120));
+    bench.steps_done(30).await;
+    let since = bench.steps().len() + 10;
+    let requests: Vec<_> = (0..FLOOD).map(|own| request(words(own, 150), 30)).collect();
+    let reading = bench.submit(&tenant("reading"), requests);
+    let mut ends = Vec::new();
+    for events in wordy.into_iter().chain(reading) {
+        ends.push(ended(events).await.expect("a finish"));
+    }
+    assert_eq!(ends.len(), 2 * FLOOD as usize);
+    let steps = bench.steps();
+    let waits = |step: &&Step| step.waiting.contains("wordy") && step.waiting.contains("reading");
+    let contended: Vec<&Step> = steps[since..].iter().take_while(waits).collect();
+    let turn = setup.turn_cost() as f64;
+    let window = 400;
+    assert!(contended.len() > 2 * window, "{} steps", contended.len());
+    for stretch in contended.windows(window) {
+        let cost = |tenant| stretch.iter().map(|step| step.cost_of(tenant)).sum::<u64>() as f64;
+        let (wordy, reading) = (cost("wordy"), cost("reading"));
+        assert!((wordy - reading).abs() <= 2.0 * turn, "{wordy} and {reading}, a turn is {turn}");
+        let part = wordy / (wordy + reading);
+        assert!((0.35..0.65).contains(&part), "{part}");
+    }
+    bench.stop().await;
+}
