@@ -6,6 +6,7 @@ pub mod api;
 pub mod artifact;
 pub mod cli;
 pub mod config;
+pub mod constraint;
 pub mod digest;
 pub mod health;
 pub mod manifest;

@@ -46,6 +46,7 @@ mod runner;
 pub mod seam;
 mod sequence;
 pub(crate) mod speculation;
+mod steering;
 pub mod stop;
 pub mod terms;
 mod work;

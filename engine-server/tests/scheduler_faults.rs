@@ -124,7 +124,14 @@ impl Bench {
         // Neither the end of the answer nor the fault comes by itself.
         let logit_bias = vec![(0, -100.0), (2, -100.0), (self.trigger, -100.0)];
         let sampling = SamplerParams { temperature: 0.0, logit_bias, ..SamplerParams::default() };
-        SequenceRequest { prompt, max_tokens, sampling, stop: vec![], top_logprobs: None }
+        SequenceRequest {
+            prompt,
+            max_tokens,
+            sampling,
+            stop: vec![],
+            top_logprobs: None,
+            constraint: None,
+        }
     }
 
     fn submit(&self, prompt: &str, max_tokens: usize) -> Result<EventReceiver, SubmitError> {

@@ -189,6 +189,7 @@ fn request(prompt: Vec<TokenId>, max_tokens: usize, temperature: f32) -> Sequenc
         sampling,
         stop: vec![],
         top_logprobs: None,
+        constraint: None,
     }
 }
 

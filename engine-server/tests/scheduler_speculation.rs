@@ -179,6 +179,7 @@ fn greedy(prompt: &str, max_tokens: usize) -> SequenceRequest {
         sampling: SamplerParams { temperature: 0.0, logit_bias, ..SamplerParams::default() },
         stop: vec![],
         top_logprobs: None,
+        constraint: None,
     }
 }
 

@@ -75,9 +75,29 @@ impl Sampler {
     /// Chooses a token from a row of logits; token 0 when the row is empty or every token is impossible.
     pub fn sample(&mut self, logits: &[f32]) -> TokenId {
         self.logits.clear();
-        self.logits.extend(
-            logits.iter().map(|&logit| if logit.is_nan() { f32::NEG_INFINITY } else { logit }),
-        );
+        self.logits.extend(logits.iter().map(|&logit| possible(logit)));
+        self.choose()
+    }
+
+    /// Chooses among the tokens whose bit is set in `allowed`, 32 to a word, lowest first; all others are impossible, and so
+    /// are those past its end.
+    pub fn sample_among(&mut self, logits: &[f32], allowed: &[u32]) -> TokenId {
+        self.logits.clear();
+        for (chunk, &word) in logits.chunks(u32::BITS as usize).zip(allowed) {
+            if word == 0 {
+                self.logits.resize(self.logits.len() + chunk.len(), f32::NEG_INFINITY);
+                continue;
+            }
+            self.logits.extend(chunk.iter().enumerate().map(|(bit, &logit)| {
+                if word >> bit & 1 == 1 { possible(logit) } else { f32::NEG_INFINITY }
+            }));
+        }
+        self.logits.resize(logits.len(), f32::NEG_INFINITY);
+        self.choose()
+    }
+
+    /// From the row that has been taken over to a token.
+    fn choose(&mut self) -> TokenId {
         self.penalize();
         self.bias();
         if self.params.temperature == 0.0 {
@@ -112,6 +132,11 @@ impl Sampler {
             }
         }
     }
+}
+
+/// A logit that is not a number counts as impossible.
+fn possible(logit: f32) -> f32 {
+    if logit.is_nan() { f32::NEG_INFINITY } else { logit }
 }
 
 /// The token with the largest logit; ties to the lowest id, and token 0 when there is none.

@@ -189,6 +189,9 @@ impl From<Failure> for ApiError {
         match failure {
             Failure::Engine => Self::internal(message),
             Failure::TooLarge { .. } => Self::invalid("prompt", "context_length_exceeded", message),
+            Failure::Constraint(_) => {
+                Self::refused(StatusCode::UNPROCESSABLE_ENTITY, "constraint_failed", message)
+            }
             Failure::Stopping => Self::unavailable("stopping", message).closing(),
         }
     }

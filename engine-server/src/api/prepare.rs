@@ -98,6 +98,7 @@ fn sequence(
         sampling,
         stop: order.generation.stop.clone(),
         top_logprobs: order.top_logprobs,
+        constraint: None,
     }
 }
 

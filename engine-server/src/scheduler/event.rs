@@ -7,7 +7,10 @@ use realm_engine::{
     sampler::{SamplerError, SamplerParams},
 };
 
-use crate::scheduler::queue::QueueFull;
+use crate::{
+    constraint::{Constraint, ConstraintError},
+    scheduler::queue::QueueFull,
+};
 
 /// A sequence to run: a prompt in tokens and how to go on from it.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub struct SequenceRequest {
     pub stop: Vec<String>,
     /// Alternatives to report for each token; `None` reports no probabilities.
     pub top_logprobs: Option<usize>,
+    /// What the text has to be, if not just anything.
+    pub constraint: Option<Constraint>,
 }
 
 /// What a running sequence says. `Finished` or `Failed` is the last one.
@@ -102,6 +107,9 @@ pub enum Failure {
         /// Pages that were missing with nothing else running.
         missing: usize,
     },
+    /// What its text has to be allows no way on.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
     /// The server stops.
     #[error("the server is stopping and its drain time is over; send the request again")]
     Stopping,

@@ -17,6 +17,7 @@ use crate::scheduler::{
         Alternative, Event, Failure, Finish, FinishReason, Output, SequenceRequest, TokenLogprob,
     },
     speculation::Draft,
+    steering::Steering,
     stop::{Filtered, StopFilter},
 };
 
@@ -45,6 +46,7 @@ pub(super) struct Sequence {
     /// What drafts are made from; `None` while speculation is off.
     drafts: Option<SequenceDrafts>,
     sampler: Sampler,
+    steering: Steering,
     text: Text,
     produced: usize,
     /// Tokens that no event has reported yet.
@@ -85,6 +87,7 @@ impl Sequence {
             source: None,
             drafts: None,
             sampler: Sampler::new(request.sampling)?,
+            steering: Steering::new(request.constraint),
             text: Text::new(request.stop),
             produced: 0,
             unreported: 0,
@@ -171,14 +174,17 @@ impl Sequence {
     pub(super) fn take_draft(&mut self, draft: Option<Draft>) {
         self.pending.clear();
         self.source = draft.as_ref().map(|draft| draft.source);
-        if let (Some(draft), Some(&last)) = (draft, self.tokens.last()) {
-            self.pending.push(last);
-            self.pending.extend(draft.tokens);
+        if let (Some(mut draft), Some(&last)) = (draft, self.tokens.last()) {
+            draft.tokens.truncate(self.steering.possible(&draft.tokens));
+            if !draft.tokens.is_empty() {
+                self.pending.push(last);
+                self.pending.extend(draft.tokens);
+            }
         }
     }
 
-    /// Chooses the next tokens: one from each row of logits, as far as the draft was right. `room` is what the context
-    /// can take after the first.
+    /// Chooses the next tokens: one from each row of logits, as far as the draft was right, and those that are certain
+    /// to follow. `room` is what the context can take after the first.
     pub(super) fn choose(
         &mut self,
         rows: &[f32],
@@ -188,8 +194,8 @@ impl Sequence {
     ) -> Verified {
         let pending = std::mem::take(&mut self.pending);
         let draft = pending.get(1..).unwrap_or_default();
-        let mut room = room;
-        let verified = verify(draft, rows, vocab_size, |row| {
+        let (held, mut room) = (self.tokens.len(), room);
+        let mut verified = verify(draft, rows, vocab_size, |row| {
             let choice = self.choose_one(row, tokenizer, room);
             room = room.saturating_sub(1);
             choice
@@ -197,13 +203,46 @@ impl Sequence {
         if let (Some(source), Some(drafts)) = (self.source.take(), &mut self.drafts) {
             drafts.record(source, draft.len(), verified.accepted);
         }
-        // What was accepted is in the KV cache; the last token never is.
-        self.computed = self.tokens.len().saturating_sub(1);
+        // What was accepted is in the KV cache; the last token of the rows never is, nor what was certain after it.
+        self.computed = (held + verified.chosen).saturating_sub(1);
+        verified.over = verified.over || self.say_certain(tokenizer, room);
         verified
     }
 
+    /// Says the tokens that are certain without a row of logits each; the next step computes them together, like a
+    /// prompt. Who wants probabilities gets the model's own, so then each of them waits for its row.
+    fn say_certain(&mut self, tokenizer: &Tokenizer, mut room: usize) -> bool {
+        if self.top_logprobs.is_some() {
+            return false;
+        }
+        while let Some(token) = self.steering.next_certain() {
+            if self.say(token, None, tokenizer, room) {
+                return true;
+            }
+            room = room.saturating_sub(1);
+        }
+        false
+    }
+
     fn choose_one(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> Choice {
-        let token = self.sampler.sample(logits);
+        match self.steering.choose(&mut self.sampler, logits) {
+            Ok(token) => Choice { token, over: self.say(token, Some(logits), tokenizer, room) },
+            Err(error) => {
+                self.send(Event::Failed(Failure::Constraint(error)));
+                // The token that no draft has.
+                Choice { token: TokenId::MAX, over: true }
+            }
+        }
+    }
+
+    /// Takes a token into the text. `true` when the sequence is over.
+    fn say(
+        &mut self,
+        token: TokenId,
+        logits: Option<&[f32]>,
+        tokenizer: &Tokenizer,
+        room: usize,
+    ) -> bool {
         self.sampler.accept(token);
         if self.produced == 0 {
             self.text.decoder = StreamDecoder::after(tokenizer, &self.tokens);
@@ -212,14 +251,14 @@ impl Sequence {
         if let Some(drafts) = &mut self.drafts {
             drafts.extend(&[token]);
         }
-        Choice { token, over: self.follow(token, logits, tokenizer, room) }
+        self.follow(token, logits, tokenizer, room)
     }
 
     /// Says what follows from a token. `true` when the sequence is over.
     fn follow(
         &mut self,
         token: TokenId,
-        logits: &[f32],
+        logits: Option<&[f32]>,
         tokenizer: &Tokenizer,
         room: usize,
     ) -> bool {
@@ -228,16 +267,19 @@ impl Sequence {
         if tokenizer.is_end_of_generation(token) {
             return self.finish(FinishReason::Stop);
         }
-        if let Some(top) = self.top_logprobs {
+        if let (Some(top), Some(logits)) = (self.top_logprobs, logits) {
             self.text.wait(token_logprob(logits, token, top, tokenizer));
         }
-        match self.text.push(token, tokenizer) {
+        match self.text.push(token, tokenizer, &self.steering) {
             Filtered::Stopped { text, end } => {
                 self.text.forget_after(end);
                 self.send_output(text);
                 return self.end(FinishReason::Stop);
             }
             Filtered::Text(text) => self.send_output(text),
+        }
+        if self.steering.is_over() {
+            return self.finish(FinishReason::Stop);
         }
         if self.produced >= self.max_tokens || room == 0 {
             self.finish(FinishReason::Length)
@@ -303,10 +345,12 @@ impl Text {
         }
     }
 
-    fn push(&mut self, token: TokenId, tokenizer: &Tokenizer) -> Filtered {
+    fn push(&mut self, token: TokenId, tokenizer: &Tokenizer, steering: &Steering) -> Filtered {
         // A control token that does not end the text (for example the start of a turn) is no text.
-        let text = if tokenizer.is_special(token) {
+        let text = if tokenizer.is_special(token) && !steering.shows(token) {
             String::new()
+        } else if steering.shows_raw_bytes() {
+            self.decoder.push_bytes(tokenizer.token_bytes(token).unwrap_or_default())
         } else {
             self.decoder.push(tokenizer, token)
         };

@@ -268,6 +268,7 @@ pub(crate) fn request(prompt: Vec<TokenId>, max_tokens: usize) -> SequenceReques
         sampling,
         stop: vec![],
         top_logprobs: None,
+        constraint: None,
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) enum Meta {
     Texts(Vec<String>),
     I32s(Vec<i32>),
     Bools(Vec<bool>),
+    Floats(Vec<f32>),
 }
 
 /// A tensor of weights; row length first.
@@ -218,6 +219,12 @@ impl Meta {
             Self::Bools(values) => {
                 array(bytes, 7, values.len());
                 bytes.extend(values.iter().map(|&flag| u8::from(flag)));
+            }
+            Self::Floats(values) => {
+                array(bytes, 6, values.len());
+                for value in values {
+                    bytes.extend(value.to_le_bytes());
+                }
             }
             Self::I32s(values) => {
                 array(bytes, 5, values.len());

@@ -33,7 +33,7 @@ const LAYERS: [(&str, &[&[&str]]); 2] = [
     (
         "engine-server",
         &[
-            &["digest", "metrics", "telemetry", "config", "health", "threads"],
+            &["digest", "metrics", "telemetry", "config", "health", "threads", "constraint"],
             &["tenant", "store", "manifest"],
             &["artifact", "admission"],
             &["scheduler"],
