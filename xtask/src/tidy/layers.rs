@@ -5,19 +5,34 @@ use super::imports;
 use super::sources::{Crate, SourceFile};
 
 /// Dependencies that a crate must never name in its manifest.
-const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 4] = [
+const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 5] = [
     (
         "crds",
         &["realm-engine", "realm-engine-server", "realm-operator", "tokio", "axum", "reqwest"],
     ),
-    ("engine", &["realm-crds", "tokio", "axum", "kube", "wasmtime", "reqwest", "hyper"]),
+    (
+        "engine",
+        &["realm-crds", "tokio", "axum", "kube", "wasmtime", "realm-sandbox", "reqwest", "hyper"],
+    ),
     ("engine-server", &["realm-operator", "kube"]),
-    ("operator", &["realm-engine", "realm-engine-server"]),
+    ("operator", &["realm-engine", "realm-engine-server", "realm-sandbox"]),
+    (
+        "sandbox",
+        &[
+            "realm-crds",
+            "realm-engine",
+            "realm-engine-server",
+            "realm-operator",
+            "tokio",
+            "axum",
+            "kube",
+        ],
+    ),
 ];
 
 /// Layers inside a crate, lowest first: a module may import its own layer's modules and those below.
 /// Every top-level module of these crates stands in exactly one layer.
-const LAYERS: [(&str, &[&[&str]]); 2] = [
+const LAYERS: [(&str, &[&[&str]]); 3] = [
     (
         "engine",
         &[
@@ -28,6 +43,18 @@ const LAYERS: [(&str, &[&[&str]]); 2] = [
             &["model", "sampler"],
             &["engine"],
             &["speculation"],
+        ],
+    ),
+    (
+        "sandbox",
+        &[
+            &["breach", "breaker", "budget", "grants", "native", "random", "wire"],
+            &["answer", "counters", "host", "limits", "plan"],
+            &["memory_store", "state", "ticker"],
+            &["capabilities", "engine"],
+            &["admission", "guest"],
+            &["program"],
+            &["run"],
         ],
     ),
     (
@@ -70,8 +97,10 @@ const FORBIDDEN_TEXT: [(&str, &str, &str, &str); 5] = [
 ];
 
 /// Where `unsafe` may stand, below `src/`.
-const UNSAFE_ALLOWED: [(&str, &[&str]); 1] =
-    [("engine", &["kernels/", "kernels.rs", "weights/", "weights.rs", "team.rs"])];
+const UNSAFE_ALLOWED: [(&str, &[&str]); 2] = [
+    ("engine", &["kernels/", "kernels.rs", "weights/", "weights.rs", "team.rs"]),
+    ("sandbox", &["admission/load.rs"]),
+];
 
 pub(super) fn findings(krate: &Crate) -> Vec<String> {
     let mut findings = dependency_findings(krate);
@@ -173,8 +202,8 @@ fn unsafe_findings(krate: &Crate, file: &SourceFile) -> Vec<String> {
 
 /// Every crate but the engine forbids `unsafe` in each of its roots; the engine denies it.
 fn forbid_findings(krate: &Crate) -> Vec<String> {
-    let wanted =
-        if krate.folder == "engine" { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
+    let allows = UNSAFE_ALLOWED.iter().any(|(folder, _)| *folder == krate.folder);
+    let wanted = if allows { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
     krate
         .files
         .iter()
