@@ -42,6 +42,7 @@ mod observe;
 pub mod openai;
 mod prepare;
 mod sse;
+pub mod structured;
 mod whole;
 mod wire;
 

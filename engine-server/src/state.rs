@@ -10,6 +10,7 @@ use realm_engine::engine::Model;
 
 use crate::{
     config::{Limits, Resolved},
+    constraint::Constraints,
     health::{Health, HealthDocument, LoadedDocument},
     metrics::{MAX_TENANT_LABELS, Metrics, OTHER_TENANT, TenantLabels},
     scheduler::Scheduler,
@@ -30,6 +31,8 @@ pub struct Serving {
 pub struct Loaded {
     /// The model.
     pub model: Arc<Model>,
+    /// Compiles what answers have to be.
+    pub constraints: Arc<Constraints>,
     /// Where its sequences run.
     pub scheduler: Scheduler,
     /// Tokens that one sequence can hold.

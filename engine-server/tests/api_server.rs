@@ -13,6 +13,8 @@ mod errors;
 mod lifecycle;
 #[path = "api_server/load.rs"]
 mod load;
+#[path = "api_server/structured.rs"]
+mod structured;
 #[path = "api_server/support.rs"]
 mod support;
 #[path = "api_server/tenants.rs"]

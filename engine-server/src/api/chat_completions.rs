@@ -44,6 +44,7 @@ pub(super) async fn handle(
         source: PromptSource::Chat(request.messages),
         generation: request.generation,
         top_logprobs: request.top_logprobs,
+        structure: request.structure,
     };
     flow::answer(&state, context, order, wire).await
 }

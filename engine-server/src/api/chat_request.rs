@@ -7,6 +7,7 @@ use crate::api::{
     error::ApiError,
     fields::{self, Fields},
     generation::Generation,
+    structured::Structure,
 };
 
 /// Messages of a conversation, at most.
@@ -42,6 +43,8 @@ pub struct ChatRequest {
     pub generation: Generation,
     /// Alternatives to report for each token; `None` reports no probabilities.
     pub top_logprobs: Option<usize>,
+    /// What the answer has to be, if not just any text.
+    pub structure: Option<Structure>,
 }
 
 impl ChatRequest {
@@ -51,10 +54,11 @@ impl ChatRequest {
         let messages = messages(&mut fields)?;
         let generation = Generation::parse(&mut fields, seed)?;
         let top_logprobs = logprobs(&mut fields)?;
+        let structure = Structure::parse(&mut fields)?;
         fields.unsupported(&UNSUPPORTED)?;
         neutral_values(&mut fields)?;
         fields.finish()?;
-        Ok(Self { model, messages, generation, top_logprobs })
+        Ok(Self { model, messages, generation, top_logprobs, structure })
     }
 }
 
@@ -153,14 +157,6 @@ fn logprobs(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
 
 /// Fields of which one value is what this server does anyway; others are refused.
 fn neutral_values(fields: &mut Fields) -> Result<(), ApiError> {
-    if let Some(mut format) = fields.object("response_format")? {
-        let kind = format.required_string("type")?;
-        if kind != "text" {
-            let path = format.path("type");
-            return Err(fields::unsupported_value(&path, &format!("{kind:?}"), "only \"text\""));
-        }
-        format.finish()?;
-    }
     only(fields, "modalities", &[serde_json::json!(["text"])])?;
     only(fields, "tool_choice", &["none".into()])?;
     only(fields, "service_tier", &["auto".into(), "default".into()])

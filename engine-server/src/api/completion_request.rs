@@ -7,6 +7,7 @@ use crate::api::{
     error::ApiError,
     fields::{self, Fields},
     generation::Generation,
+    structured::Structure,
 };
 
 /// Prompts of a request, at most.
@@ -34,6 +35,8 @@ pub struct CompletionRequest {
     pub generation: Generation,
     /// Alternatives to report for each token; `None` reports no probabilities.
     pub top_logprobs: Option<usize>,
+    /// What each answer has to be, if not just any text.
+    pub structure: Option<Structure>,
 }
 
 impl CompletionRequest {
@@ -44,9 +47,10 @@ impl CompletionRequest {
         let generation = Generation::parse(&mut fields, seed)?;
         let top_logprobs = fields.integer("logprobs", 0..=MAX_LOGPROBS)?.map(|top| top as usize);
         best_of(&mut fields, generation.choices)?;
+        let structure = Structure::parse(&mut fields)?;
         fields.unsupported(&["echo", "suffix"])?;
         fields.finish()?;
-        Ok(Self { model, prompts, generation, top_logprobs })
+        Ok(Self { model, prompts, generation, top_logprobs, structure })
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn handle(
         source: PromptSource::Prompts(request.prompts),
         generation: request.generation,
         top_logprobs: request.top_logprobs,
+        structure: request.structure,
     };
     flow::answer(&state, context, order, wire).await
 }

@@ -117,7 +117,9 @@ async fn begin(
         default_output_tokens: state.limits().default_output_tokens,
     };
     let model = std::sync::Arc::clone(&loaded.model);
-    let preparing = tokio::task::spawn_blocking(move || prepare(&order, &model, room));
+    let constraints = std::sync::Arc::clone(&loaded.constraints);
+    let preparing =
+        tokio::task::spawn_blocking(move || prepare(&order, &model, &constraints, room));
     let prepared = preparing.await.map_err(|error| {
         tracing::error!(%error, "preparing a prompt failed");
         ApiError::internal("the prompt could not be prepared")

@@ -10,7 +10,10 @@ use realm_engine::{
 };
 
 use crate::{
-    api::{completion_request::Prompt, error::ApiError, generation::Generation},
+    api::{
+        completion_request::Prompt, error::ApiError, generation::Generation, structured::Structure,
+    },
+    constraint::{CompileError, Constraint, Constraints},
     scheduler::event::SequenceRequest,
 };
 
@@ -28,6 +31,8 @@ pub(super) struct Order {
     pub generation: Generation,
     /// Alternatives to report for each token.
     pub top_logprobs: Option<usize>,
+    /// What each answer has to be.
+    pub structure: Option<Structure>,
 }
 
 /// Where prompts come from.
@@ -57,8 +62,13 @@ pub(super) struct Prepared {
     pub prompt_tokens: usize,
 }
 
-/// Renders, tokenizes and checks.
-pub(super) fn prepare(order: &Order, model: &Model, room: Room) -> Result<Prepared, ApiError> {
+/// Renders, tokenizes, compiles and checks.
+pub(super) fn prepare(
+    order: &Order,
+    model: &Model,
+    constraints: &Constraints,
+    room: Room,
+) -> Result<Prepared, ApiError> {
     check_generates(model)?;
     check_bias(&order.generation, model)?;
     let prompts = match &order.source {
@@ -68,6 +78,7 @@ pub(super) fn prepare(order: &Order, model: &Model, room: Room) -> Result<Prepar
             .map(|prompt| prompt_tokens(prompt, model, room))
             .collect::<Result<_, _>>()?,
     };
+    let constraint = constraint(order, constraints)?;
     let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0 };
     for prompt in prompts {
         check_length(order.field, prompt.len(), room)?;
@@ -77,7 +88,9 @@ pub(super) fn prepare(order: &Order, model: &Model, room: Room) -> Result<Prepar
             order.generation.max_tokens.unwrap_or(room.default_output_tokens).min(left);
         let prompt: Arc<[TokenId]> = prompt.into();
         for choice in 0..order.generation.choices {
-            prepared.sequences.push(sequence(order, Arc::clone(&prompt), max_tokens, choice));
+            let sequence = sequence(order, Arc::clone(&prompt), max_tokens, choice);
+            let constraint = constraint.clone();
+            prepared.sequences.push(SequenceRequest { constraint, ..sequence });
         }
     }
     Ok(prepared)
@@ -99,6 +112,22 @@ fn sequence(
         stop: order.generation.stop.clone(),
         top_logprobs: order.top_logprobs,
         constraint: None,
+    }
+}
+
+/// Compiled once for all choices; each takes its own copy along.
+fn constraint(order: &Order, constraints: &Constraints) -> Result<Option<Constraint>, ApiError> {
+    let Some(Structure { field, grammar }) = &order.structure else { return Ok(None) };
+    constraints.compile(grammar, None).map(Some).map_err(|error| does_not_compile(field, &error))
+}
+
+fn does_not_compile(field: &str, error: &CompileError) -> ApiError {
+    match error {
+        CompileError::Thread(_) => {
+            tracing::error!(%error, "a grammar cannot be compiled");
+            ApiError::unavailable("overloaded", "the server cannot compile the grammar now")
+        }
+        _ => ApiError::invalid(field, "invalid_schema", format!("`{field}`: {error}")),
     }
 }
 

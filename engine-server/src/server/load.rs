@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::Limits,
+    constraint::Constraints,
     metrics::{Metrics, ModelInfoLabels, ModelLabels, observe_seconds},
     scheduler::{
         Scheduler, SchedulerOptions, StartError,
@@ -136,7 +137,8 @@ fn load_here(
     observe_seconds(&metrics.model_load, &labels, started.elapsed());
     metrics.cpu_threads.set(options.threads.get() as i64);
     describe(metrics, labels, &model, &file.digest);
-    Ok(Loaded { model, scheduler, context_length, digest: file.digest, kv_bytes })
+    let constraints = Arc::new(Constraints::new(Arc::clone(&model)));
+    Ok(Loaded { model, constraints, scheduler, context_length, digest: file.digest, kv_bytes })
 }
 
 fn open(path: &Path, packed: &PackedIn) -> Result<Arc<Model>, LoadingError> {

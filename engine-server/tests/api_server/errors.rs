@@ -297,11 +297,7 @@ async fn unsupported(server: &TestServer) {
         (json!({"functions": [{}]}), "unsupported_parameter", "functions"),
         (json!({"parallel_tool_calls": true}), "unsupported_parameter", "parallel_tool_calls"),
         (json!({"tool_choice": "auto"}), "unsupported_value", "tool_choice"),
-        (
-            json!({"response_format": {"type": "json_object"}}),
-            "unsupported_value",
-            "response_format.type",
-        ),
+        (json!({"response_format": {"type": "xml"}}), "unsupported_value", "response_format.type"),
         (json!({"modalities": ["text", "audio"]}), "unsupported_value", "modalities"),
         (json!({"audio": {"voice": "x"}}), "unsupported_parameter", "audio"),
         (json!({"reasoning_effort": "low"}), "unsupported_parameter", "reasoning_effort"),

@@ -76,8 +76,13 @@ impl Setup {
 
     /// The same with its configuration from `source`.
     pub(crate) async fn serve_from(self, source: ConfigSource) -> TestServer {
+        self.serve_file(source, model_path()).await
+    }
+
+    /// A server that has loaded the model at `path`.
+    pub(crate) async fn serve_file(self, source: ConfigSource, path: PathBuf) -> TestServer {
         let file = ModelFile {
-            path: model_path(),
+            path,
             digest: DIGEST.to_owned(),
             draft_model: None,
             packed: PackedIn::default(),
