@@ -8,6 +8,7 @@ mod activations;
 pub mod attend;
 pub mod exp;
 pub mod packed;
+mod pointwise;
 mod scalar;
 mod set;
 #[cfg(any(target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
@@ -18,10 +19,10 @@ mod x86_64;
 use std::fmt;
 
 pub use activations::{ActivationFormat, Activations};
+pub use pointwise::Pointwise;
 pub use set::WeightRows;
 
 use crate::team::Team;
-use half::f16;
 use packed::{Panels, Product, TileOutput};
 use scalar::Scalar;
 use set::KernelSet;
@@ -264,19 +265,9 @@ impl Kernels {
         self.set().dot(a, b)
     }
 
-    /// Sum of `a[i] * b[i]` over the shorter length.
-    pub fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32 {
-        self.set().dot_f16(a, b)
-    }
-
-    /// `y[i] += factor * x[i]` over the shorter length.
-    pub fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]) {
-        self.set().axpy(factor, x, y);
-    }
-
-    /// `y[i] += factor * x[i]` over the shorter length.
-    pub fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]) {
-        self.set().axpy_f16(factor, x, y);
+    /// Treats each number of a row.
+    pub fn pointwise(&self, work: Pointwise<'_>) {
+        self.set().pointwise(work);
     }
 
     fn set(&self) -> &dyn KernelSet {

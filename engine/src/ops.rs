@@ -1,7 +1,6 @@
 //! The operations of a transformer over whole activations. They know sizes, never the names of tensors.
 
 pub mod attention;
-pub mod gelu;
 pub mod heads;
 pub mod layer_norm;
 pub mod matmul;
@@ -10,4 +9,3 @@ pub mod rms_norm;
 pub mod rope;
 pub mod rows;
 pub mod soft_cap;
-pub mod swiglu;

@@ -10,10 +10,10 @@ use std::num::Wrapping;
 
 use half::{bf16, f16};
 use realm_engine::kernels::{
-    ActivationFormat, Activations, KernelChoice, KernelError, Kernels, WeightRows,
+    ActivationFormat, Activations, KernelChoice, KernelError, Kernels, Pointwise, WeightRows,
     packed::{PackedLayout, PackedMatrix, Product, layout, pack_group},
 };
-use realm_engine::ops::matmul::matmul;
+use realm_engine::ops::matmul::matmul_prepared;
 use realm_engine::quant::{BlockFormat, dequantize_row};
 use realm_engine::team::Team;
 use realm_engine::weights::Matrix;
@@ -316,6 +316,13 @@ fn not_a_number_in_the_input_reaches_the_output() {
     }
 }
 
+/// A product whose activations are prepared for it.
+fn matmul(kernels: &Kernels, team: &Team, weight: &Matrix<'_>, input: &[f32], output: &mut [f32]) {
+    let format = ActivationFormat::for_weights(weight.format());
+    let activations = kernels.activations(team, format, input, weight.cols());
+    matmul_prepared(kernels, team, weight, &activations, output);
+}
+
 #[test]
 fn matmul_gives_the_same_on_any_number_of_threads() {
     // Enough values that the activations too are prepared in parallel.
@@ -366,7 +373,6 @@ fn vector_operations_agree_with_the_reference() {
                 input(Inputs::Random, len, &mut random),
                 input(Inputs::Random, len + 3, &mut random),
             );
-            let halves: Vec<f16> = a.iter().map(|value| f16::from_f32(*value)).collect();
             let close = |a: f32, b: f32| {
                 assert!(
                     (a - b).abs() <= 1e-5 * (1.0 + len as f32),
@@ -375,16 +381,36 @@ fn vector_operations_agree_with_the_reference() {
                 );
             };
             close(kernels.dot(&a, &b), scalar.dot(&a, &b));
-            close(kernels.dot_f16(&halves, &b), scalar.dot_f16(&halves, &b));
-            let axpy = |kernels: &Kernels| {
-                let (mut full, mut half) = (b.clone(), b.clone());
-                kernels.axpy(0.3, &a, &mut full);
-                kernels.axpy_f16(-0.7, &halves, &mut half);
-                [full, half].concat()
-            };
-            for (found, expected) in axpy(&kernels).into_iter().zip(axpy(&scalar)) {
-                close(found, expected);
+        }
+    }
+}
+
+#[test]
+fn pointwise_functions_give_the_bits_of_the_reference() {
+    let scalar = Kernels::select(KernelChoice::Scalar).unwrap();
+    let all = |kernels: &Kernels, a: &[f32], b: &[f32]| {
+        let mut rows = vec![a.to_vec(); 6];
+        let [swiglu, geglu, gelu, sum, product, scaled] = rows.as_mut_slice() else {
+            panic!("six rows")
+        };
+        kernels.pointwise(Pointwise::Swiglu(swiglu, b));
+        kernels.pointwise(Pointwise::Geglu(geglu, b));
+        kernels.pointwise(Pointwise::Gelu(gelu));
+        kernels.pointwise(Pointwise::Add(sum, b));
+        kernels.pointwise(Pointwise::Multiply(product, b));
+        kernels.pointwise(Pointwise::Scale { output: scaled, input: a, scale: 0.7, weight: b });
+        rows.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    for kernels in Kernels::available() {
+        for len in [0, 1, 15, 16, 17, 100, 129] {
+            let mut random = Random::new(len as u64);
+            let mut a = input(Inputs::Random, len, &mut random);
+            let b = input(Inputs::Random, len, &mut random);
+            // Where the exponential function ends on either side.
+            for (number, extreme) in a.iter_mut().zip([-100.0, 100.0, 0.0, -88.0, 1e30, -1e30]) {
+                *number = extreme;
             }
+            assert_eq!(all(&kernels, &a, &b), all(&scalar, &a, &b), "{} {len}", kernels.name());
         }
     }
 }

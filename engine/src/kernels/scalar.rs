@@ -60,22 +60,6 @@ impl KernelSet for Scalar {
     fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
-
-    fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32 {
-        a.iter().zip(b).map(|(a, b)| a.to_f32() * b).sum()
-    }
-
-    fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]) {
-        for (x, y) in x.iter().zip(y) {
-            *y += factor * x;
-        }
-    }
-
-    fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]) {
-        for (x, y) in x.iter().zip(y) {
-            *y += factor * x.to_f32();
-        }
-    }
 }
 
 /// Fills one row of activations. Generic loops: every instruction set compiles them for itself, so that all agree.

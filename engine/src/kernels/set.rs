@@ -1,9 +1,8 @@
 //! What every instruction set provides, and the weight rows that it gets.
-use half::f16;
-
 use super::activations::{ActivationRow, Activations};
 use super::attend::{self, PageWork};
 use super::packed::{self, Portable, TileOutput, UnitFill};
+use super::pointwise::{self, Pointwise};
 use crate::quant::BlockFormat;
 
 /// Whole rows of weights of one format, checked once.
@@ -65,7 +64,7 @@ pub(super) trait KernelSet {
         attend::compute(Portable, work);
     }
     fn dot(&self, a: &[f32], b: &[f32]) -> f32;
-    fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32;
-    fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]);
-    fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]);
+    fn pointwise(&self, work: Pointwise<'_>) {
+        pointwise::compute(work);
+    }
 }

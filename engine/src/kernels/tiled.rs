@@ -2,8 +2,6 @@
 //!
 //! Quantized weights come packed and are multiplied in tiles. Rows that are not packed are floats, which the same
 //! operations serve; other rows go the reference's way.
-use half::f16;
-
 use super::activations::{ActivationRow, Activations};
 use super::attend::PageWork;
 use super::packed::{self, TileOutput, Tiles, layout::ROWS};
@@ -74,18 +72,6 @@ impl<I: Tiles> KernelSet for Tiled<I> {
     fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         dot(self.isa, a, b, singles)
     }
-
-    fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32 {
-        dot(self.isa, a, b, |isa, values| halves(isa, &values.map(f16::to_le_bytes)))
-    }
-
-    fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]) {
-        axpy(self.isa, factor, x, y, singles);
-    }
-
-    fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]) {
-        axpy(self.isa, factor, x, y, |isa, values| halves(isa, &values.map(f16::to_le_bytes)));
-    }
 }
 
 /// Sum of products over the shorter length; what is left after whole steps is filled up with zeros.
@@ -108,28 +94,6 @@ fn dot<I: Tiles, T: Copy + Default>(
     let mut lanes = [0.0; ROWS];
     isa.store(total, &mut lanes);
     lanes.iter().sum()
-}
-
-/// `y[i] += factor * x[i]` over the shorter length.
-#[inline(always)]
-fn axpy<I: Tiles, T: Copy + Default>(
-    isa: I,
-    factor: f32,
-    x: &[T],
-    y: &mut [f32],
-    load: impl Fn(I, &[T; ROWS]) -> I::Floats,
-) {
-    let len = x.len().min(y.len());
-    let ((x, x_rest), (y, y_rest)) = (x[..len].as_chunks(), y[..len].as_chunks_mut());
-    let factor = isa.splat(factor);
-    for (x, y) in x.iter().zip(y) {
-        isa.store(isa.fused(factor, load(isa, x), singles(isa, y)), y);
-    }
-    if !x_rest.is_empty() {
-        let mut last = filled(y_rest);
-        isa.store(isa.fused(factor, load(isa, &filled(x_rest)), singles(isa, &last)), &mut last);
-        y_rest.copy_from_slice(&last[..y_rest.len()]);
-    }
 }
 
 /// The values, then zeros.

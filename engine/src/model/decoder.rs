@@ -21,7 +21,7 @@ use crate::{
         product::Products,
         rms_norm::rms_norm,
         rope::Rope,
-        rows::{add, each_row, row},
+        rows::{add_rows, each_row, row},
         soft_cap::soft_cap,
     },
     weights::{WeightError, Weights},
@@ -145,9 +145,9 @@ impl Decoder {
         match post_norm {
             Some(weight) => {
                 rms_norm(products, added, weight, self.config.norm_epsilon, normed);
-                add(state, normed);
+                add_rows(products, state, normed, self.config.embedding);
             }
-            None => add(state, added),
+            None => add_rows(products, state, added, self.config.embedding),
         }
     }
 
@@ -170,7 +170,7 @@ impl Decoder {
                     [(gates.view(weights)?, &mut **gate), (ups.view(weights)?, &mut **up)];
                 products.multiply(normed, width, matrices);
                 each_row(products.team, gate, inner, |index, gate| {
-                    gated(activation, gate, row(up, inner, index));
+                    gated(&products.kernels, activation, gate, row(up, inner, index));
                 });
                 down
             }
@@ -180,7 +180,7 @@ impl Decoder {
                 each_row(products.team, gate, inner, |index, gate| {
                     let (gates, up) = row(fused, 2 * inner, index).split_at(inner);
                     gate.copy_from_slice(gates);
-                    gated(activation, gate, up);
+                    gated(&products.kernels, activation, gate, up);
                 });
                 down
             }

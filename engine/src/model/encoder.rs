@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{
     gguf::Gguf,
+    kernels::Pointwise,
     kv_cache::KvCache,
     ops::{
-        gelu::gelu,
         product::Products,
         rope::Rope,
-        rows::{add, each_row, row},
+        rows::{add, add_rows, each_row, row},
     },
     weights::{WeightError, Weights},
 };
@@ -101,7 +101,7 @@ impl Encoder {
             for (row, position) in normed.chunks_exact_mut(width).zip(step.positions()) {
                 positions.unpack_row(weights, position, row)?;
             }
-            add(state, normed);
+            add_rows(products, state, normed, width);
         }
         add_bias(state, self.tensors.first_type.as_deref());
         self.tensors.norm.apply(products, state);
@@ -139,7 +139,7 @@ impl Encoder {
                 [(gates.view(weights)?, &mut **gate), (ups, &mut **up)],
             );
             each_row(products.team, gate, inner, |index, gate| {
-                gated(activation, gate, row(up, inner, index));
+                gated(&products.kernels, activation, gate, row(up, inner, index));
             });
         } else {
             products.multiply(state, width, [(ups, &mut **gate)]);
@@ -147,7 +147,7 @@ impl Encoder {
                 if let Some(bias) = &block.up_bias {
                     add(row, bias);
                 }
-                gelu(row);
+                products.kernels.pointwise(Pointwise::Gelu(row));
             });
         }
         products.multiply(gate, inner, [(block.down.view(weights)?, &mut **added)]);

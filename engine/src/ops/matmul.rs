@@ -1,7 +1,7 @@
 //! Matrix products of quantized weights with activations, spread over a team.
 //!
 //! Each activation row is quantized once per product; products that share their input can share that too.
-use crate::kernels::{ActivationFormat, Activations, Kernels, WeightRows};
+use crate::kernels::{Activations, Kernels, WeightRows};
 use crate::team::Team;
 use crate::weights::Matrix;
 
@@ -14,23 +14,10 @@ const ROWS_STEP: usize = 16;
 /// Rows per task at most, so that their bytes stay in the second-level cache while columns pass over them.
 const MAX_TASK_ROWS: usize = 256;
 
-/// `output[t * rows + r]` = weight row `r` times input row `t`.
+/// `output[t * rows + r]` = weight row `r` times activation row `t`, for activations that [`Kernels::activations`] has
+/// prepared for this weight format.
 ///
-/// `input` holds n rows of `weight.cols()` values, `output` n rows of `weight.rows()`. Rows for which either side is
-/// missing are left out.
-pub fn matmul(
-    kernels: &Kernels,
-    team: &Team,
-    weight: &Matrix<'_>,
-    input: &[f32],
-    output: &mut [f32],
-) {
-    let format = ActivationFormat::for_weights(weight.format());
-    let activations = kernels.activations(team, format, input, weight.cols());
-    matmul_prepared(kernels, team, weight, &activations, output);
-}
-
-/// As [`matmul`], with activations that were prepared for this weight format by [`Kernels::activations`].
+/// `output` holds n rows of `weight.rows()`. Rows for which either side is missing are left out.
 pub fn matmul_prepared(
     kernels: &Kernels,
     team: &Team,

@@ -4,6 +4,7 @@ use super::{
     product::Products,
     rows::{each_row, row},
 };
+use crate::kernels::Pointwise;
 
 /// `output = input / sqrt(mean(input^2) + epsilon) * weight`, for each row of `weight.len()` numbers.
 pub fn rms_norm(
@@ -18,9 +19,7 @@ pub fn rms_norm(
         let input = row(input, width, index);
         let mean = products.kernels.dot(input, input) / width as f32;
         let scale = 1.0 / (mean + epsilon).sqrt();
-        for ((normed, &number), &weight) in normed.iter_mut().zip(input).zip(weight) {
-            *normed = number * scale * weight;
-        }
+        products.kernels.pointwise(Pointwise::Scale { output: normed, input, scale, weight });
     });
 }
 

@@ -1,6 +1,7 @@
 //! Work that is the same for each token, spread over the team when there are many.
 
-use crate::team::Team;
+use super::product::Products;
+use crate::{kernels::Pointwise, team::Team};
 
 /// Tokens of one task; steps with no more stay with the caller.
 const TASK_ROWS: usize = 16;
@@ -19,6 +20,13 @@ pub fn each_row(
     team.each_part(output, TASK_ROWS * width, |part, rows, _| {
         let first = part * TASK_ROWS;
         rows.chunks_exact_mut(width).enumerate().for_each(|(at, row)| work(first + at, row));
+    });
+}
+
+/// `sums += addends`, for rows of `width` numbers.
+pub fn add_rows(products: Products<'_>, sums: &mut [f32], addends: &[f32], width: usize) {
+    each_row(products.team, sums, width, |index, sum| {
+        products.kernels.pointwise(Pointwise::Add(sum, row(addends, width, index)));
     });
 }
 

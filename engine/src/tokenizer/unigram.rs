@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(encode(&model, "abc"), [3, 5]);
         assert_eq!(encode(&model, "ba"), [2, 1]);
         assert_eq!(encode(&model, "axxyb"), [1, 0, 2]);
-        assert_eq!(encode(&model, ""), []);
+        assert_eq!(encode(&model, ""), [0u32; 0]);
     }
 
     #[test]

@@ -20,8 +20,9 @@ use super::job::Job;
 use super::large::{self, LargeFormat};
 use super::loops::Loops;
 use super::small::{self, SmallFormat};
-use super::vector::{self, Element};
+use super::vector;
 use crate::kernels::packed::{Avx2Tiles, UnitFill, fill_unit};
+use crate::kernels::pointwise::{Pointwise, compute};
 use crate::kernels::scalar::quantize;
 
 /// Proof that the CPU has AVX2, FMA and F16C.
@@ -319,15 +320,6 @@ unsafe impl Isa for Avx2 {
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
         })
     }
-
-    #[inline(always)]
-    fn store(self, floats: Two<__m256>, to: &mut [f32; LANES]) {
-        // SAFETY: see the head of this impl.
-        unsafe {
-            _mm256_storeu_ps(to.as_mut_ptr(), floats.low);
-            _mm256_storeu_ps(to.as_mut_ptr().add(8), floats.high);
-        }
-    }
 }
 
 // SAFETY of every block below: as above; the value proves the features that the inner functions are compiled for.
@@ -395,21 +387,21 @@ impl Loops for Avx2 {
         unsafe { run(work) }
     }
 
-    fn run_dot<T: Element>(self, a: &[T], b: &[f32]) -> f32 {
+    fn run_dot(self, a: &[f32], b: &[f32]) -> f32 {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn run<T: Element>(isa: Avx2, a: &[T], b: &[f32]) -> f32 {
+        fn run(isa: Avx2, a: &[f32], b: &[f32]) -> f32 {
             vector::dot(isa, a, b)
         }
         // SAFETY: see the head of this impl.
         unsafe { run(self, a, b) }
     }
 
-    fn run_axpy<T: Element>(self, factor: f32, x: &[T], y: &mut [f32]) {
+    fn run_pointwise(self, work: Pointwise<'_>) {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn run<T: Element>(isa: Avx2, factor: f32, x: &[T], y: &mut [f32]) {
-            vector::axpy(isa, factor, x, y);
+        fn run(work: Pointwise<'_>) {
+            compute(work);
         }
         // SAFETY: see the head of this impl.
-        unsafe { run(self, factor, x, y) }
+        unsafe { run(work) }
     }
 }

@@ -20,8 +20,9 @@ use super::job::Job;
 use super::large::{self, LargeFormat};
 use super::loops::Loops;
 use super::small::{self, SmallFormat};
-use super::vector::{self, Element};
+use super::vector;
 use crate::kernels::packed::{Avx512Tiles, UnitFill, fill_unit};
+use crate::kernels::pointwise::{Pointwise, compute};
 use crate::kernels::scalar::quantize;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI, AVX2, FMA and F16C.
@@ -263,12 +264,6 @@ unsafe impl Isa for Avx512 {
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
         }
     }
-
-    #[inline(always)]
-    fn store(self, floats: __m512, to: &mut [f32; LANES]) {
-        // SAFETY: see the head of this impl.
-        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), floats) }
-    }
 }
 
 // SAFETY of every block below: as above; the value proves the features that the inner functions are compiled for.
@@ -336,21 +331,21 @@ impl Loops for Avx512 {
         unsafe { run(work) }
     }
 
-    fn run_dot<T: Element>(self, a: &[T], b: &[f32]) -> f32 {
+    fn run_dot(self, a: &[f32], b: &[f32]) -> f32 {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-        fn run<T: Element>(isa: Avx512, a: &[T], b: &[f32]) -> f32 {
+        fn run(isa: Avx512, a: &[f32], b: &[f32]) -> f32 {
             vector::dot(isa, a, b)
         }
         // SAFETY: see the head of this impl.
         unsafe { run(self, a, b) }
     }
 
-    fn run_axpy<T: Element>(self, factor: f32, x: &[T], y: &mut [f32]) {
+    fn run_pointwise(self, work: Pointwise<'_>) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-        fn run<T: Element>(isa: Avx512, factor: f32, x: &[T], y: &mut [f32]) {
-            vector::axpy(isa, factor, x, y);
+        fn run(work: Pointwise<'_>) {
+            compute(work);
         }
         // SAFETY: see the head of this impl.
-        unsafe { run(self, factor, x, y) }
+        unsafe { run(work) }
     }
 }

@@ -81,7 +81,6 @@ pub(super) unsafe trait Isa: Copy {
     fn load(self, floats: &[f32; LANES]) -> Self::Floats;
     fn load_f16(self, bits: &[u8; 2 * LANES]) -> Self::Floats;
     fn load_bf16(self, bits: &[u8; 2 * LANES]) -> Self::Floats;
-    fn store(self, floats: Self::Floats, to: &mut [f32; LANES]);
 
     /// The first two 16-bit floats of two blocks: scale and (where there is one) minimum of the first, of the second.
     #[inline(always)]

@@ -2,12 +2,12 @@
 //! become single instructions in them.
 use super::super::activations::ActivationRow;
 use super::super::packed::UnitFill;
+use super::super::pointwise::Pointwise;
 use super::float::FloatFormat;
 use super::isa::Isa;
 use super::job::Job;
 use super::large::LargeFormat;
 use super::small::SmallFormat;
-use super::vector::Element;
 
 /// The loops, compiled for this set.
 pub(super) trait Loops: Isa {
@@ -16,6 +16,6 @@ pub(super) trait Loops: Isa {
     fn run_float<F: FloatFormat<B>, const B: usize, const N: usize>(self, job: &mut Job<'_, '_, N>);
     fn run_quantize(self, source: &[f32], row: ActivationRow<'_>);
     fn run_fill_unit(self, work: &mut UnitFill<'_>);
-    fn run_dot<T: Element>(self, a: &[T], b: &[f32]) -> f32;
-    fn run_axpy<T: Element>(self, factor: f32, x: &[T], y: &mut [f32]);
+    fn run_dot(self, a: &[f32], b: &[f32]) -> f32;
+    fn run_pointwise(self, work: Pointwise<'_>);
 }

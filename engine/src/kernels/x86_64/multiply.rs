@@ -1,9 +1,8 @@
 //! Chooses the loop for a format and passes over the activation columns in tiles.
-use half::f16;
-
 use super::super::activations::{ActivationRow, Activations};
 use super::super::attend::PageWork;
 use super::super::packed::{self, TileOutput, UnitFill};
+use super::super::pointwise::Pointwise;
 use super::super::set::{KernelSet, WeightRows};
 use super::avx2::Avx2;
 use super::avx512::Avx512;
@@ -115,16 +114,8 @@ macro_rules! kernel_set {
                 self.run_dot(a, b)
             }
 
-            fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32 {
-                self.run_dot(a, b)
-            }
-
-            fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]) {
-                self.run_axpy(factor, x, y);
-            }
-
-            fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]) {
-                self.run_axpy(factor, x, y);
+            fn pointwise(&self, work: Pointwise<'_>) {
+                self.run_pointwise(work);
             }
         }
     };

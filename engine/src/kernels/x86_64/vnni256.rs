@@ -1,9 +1,9 @@
 //! The 256-bit VNNI set: its own tiles, and AVX2 for everything else.
-use half::f16;
 
 use super::super::activations::{ActivationRow, Activations};
 use super::super::attend::PageWork;
 use super::super::packed::{self, AvxVnniTiles, TileOutput, Tiles, UnitFill};
+use super::super::pointwise::Pointwise;
 use super::super::set::{KernelSet, WeightRows};
 use super::avx2::Avx2;
 use crate::quant::BlockFormat;
@@ -71,15 +71,7 @@ impl<T: Tiles> KernelSet for Vnni256<T> {
         self.rest.dot(a, b)
     }
 
-    fn dot_f16(&self, a: &[f16], b: &[f32]) -> f32 {
-        self.rest.dot_f16(a, b)
-    }
-
-    fn axpy(&self, factor: f32, x: &[f32], y: &mut [f32]) {
-        self.rest.axpy(factor, x, y);
-    }
-
-    fn axpy_f16(&self, factor: f32, x: &[f16], y: &mut [f32]) {
-        self.rest.axpy_f16(factor, x, y);
+    fn pointwise(&self, work: Pointwise<'_>) {
+        self.rest.pointwise(work);
     }
 }
