@@ -317,10 +317,10 @@ fn not_a_number_in_the_input_reaches_the_output() {
 }
 
 /// A product whose activations are prepared for it.
-fn matmul(kernels: &Kernels, team: &Team, weight: &Matrix<'_>, input: &[f32], output: &mut [f32]) {
+fn matmul(kernels: Kernels, team: &Team, weight: &Matrix<'_>, input: &[f32], output: &mut [f32]) {
     let format = ActivationFormat::for_weights(weight.format());
     let activations = kernels.activations(team, format, input, weight.cols());
-    matmul_prepared(kernels, team, weight, &activations, output);
+    matmul_prepared(&kernels, team, weight, &activations, output);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn matmul_gives_the_same_on_any_number_of_threads() {
     let run = |kernels: &Kernels, threads: usize| {
         let team = Team::new(threads.try_into().unwrap()).unwrap();
         let mut output = vec![f32::NAN; n * rows];
-        matmul(kernels, &team, &matrix, &input, &mut output);
+        matmul(*kernels, &team, &matrix, &input, &mut output);
         output
     };
     for kernels in Kernels::available() {
@@ -354,11 +354,11 @@ fn matmul_leaves_out_rows_that_one_side_lacks() {
     let matrix = Matrix::new(BlockFormat::Q8_0, 4, 64, &bytes).unwrap();
     for kernels in Kernels::available() {
         let mut output = vec![7.0; 4 * 3 + 1];
-        matmul(&kernels, &Team::solo(), &matrix, &input, &mut output);
+        matmul(kernels, &Team::solo(), &matrix, &input, &mut output);
         assert!(output[..8].iter().all(|value| *value != 7.0));
         assert_eq!(output[8..], [7.0; 5]);
-        matmul(&kernels, &Team::solo(), &matrix, &[], &mut output);
-        matmul(&kernels, &Team::solo(), &matrix, &input, &mut []);
+        matmul(kernels, &Team::solo(), &matrix, &[], &mut output);
+        matmul(kernels, &Team::solo(), &matrix, &input, &mut []);
         assert_eq!(output[8..], [7.0; 5]);
     }
 }

@@ -170,7 +170,7 @@ impl Decoder {
                     [(gates.view(weights)?, &mut **gate), (ups.view(weights)?, &mut **up)];
                 products.multiply(normed, width, matrices);
                 each_row(products.team, gate, inner, |index, gate| {
-                    gated(&products.kernels, activation, gate, row(up, inner, index));
+                    gated(products.kernels, activation, gate, row(up, inner, index));
                 });
                 down
             }
@@ -180,7 +180,7 @@ impl Decoder {
                 each_row(products.team, gate, inner, |index, gate| {
                     let (gates, up) = row(fused, 2 * inner, index).split_at(inner);
                     gate.copy_from_slice(gates);
-                    gated(&products.kernels, activation, gate, up);
+                    gated(products.kernels, activation, gate, up);
                 });
                 down
             }

@@ -139,7 +139,7 @@ impl Encoder {
                 [(gates.view(weights)?, &mut **gate), (ups, &mut **up)],
             );
             each_row(products.team, gate, inner, |index, gate| {
-                gated(&products.kernels, activation, gate, row(up, inner, index));
+                gated(products.kernels, activation, gate, row(up, inner, index));
             });
         } else {
             products.multiply(state, width, [(ups, &mut **gate)]);

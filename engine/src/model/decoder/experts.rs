@@ -52,7 +52,7 @@ impl Experts {
             ];
             products.multiply(input, width, matrices);
             each_row(products.team, gate, inner, |index, gate| {
-                gated(&products.kernels, config.activation, gate, row(up, inner, index));
+                gated(products.kernels, config.activation, gate, row(up, inner, index));
             });
             products.multiply(gate, inner, [(self.down.view(weights, expert)?, &mut **output)]);
             for (&(token, share), output) in sent.iter().zip(output.chunks_exact(width)) {
