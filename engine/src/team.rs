@@ -9,6 +9,8 @@
     reason = "helpers run borrowed closures and write disjoint parts of a slice; the job protocol below keeps both alive"
 )]
 
+mod pace;
+
 use std::{
     any::Any,
     cell::UnsafeCell,
@@ -20,12 +22,18 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle, Thread},
+    time::{Duration, Instant},
 };
+
+use self::pace::Pace;
 
 /// Looks at the state before a helper parks: about 100 microseconds.
 const SPINS_BEFORE_PARK: u32 = 4000;
 /// Looks at the state before a waiting caller lets others have its CPU: about 5 microseconds.
 const SPINS_BEFORE_YIELD: u32 = 200;
+/// Yields before a waiting caller sleeps, so that a helper that a neighbour has displaced finds a free CPU: about 20
+/// microseconds.
+const YIELDS_BEFORE_SLEEP: u32 = 20;
 
 /// A set bit of the state: the job takes helpers. Below it stands the number of helpers inside, above it the job.
 const OPEN: u64 = 1 << 15;
@@ -39,7 +47,7 @@ pub struct Team {
     shared: Arc<Shared>,
     helpers: Vec<Helper>,
     /// Held by the caller of the running job.
-    caller: Mutex<()>,
+    caller: Mutex<Pace>,
     /// Threads that jobs use, the caller among them; at most all.
     active: AtomicUsize,
 }
@@ -63,6 +71,9 @@ struct Shared {
     job: UnsafeCell<Job>,
     stop: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The caller sleeps until nobody is inside.
+    asleep: AtomicBool,
+    sleeper: Mutex<Option<Thread>>,
 }
 
 #[derive(Clone, Copy)]
@@ -99,7 +110,7 @@ impl Team {
         let mut team = Self {
             shared,
             helpers: Vec::new(),
-            caller: Mutex::new(()),
+            caller: Mutex::new(Pace::new()),
             active: AtomicUsize::new(threads.get()),
         };
         for member in 1..threads.get() {
@@ -113,7 +124,7 @@ impl Team {
         Self {
             shared: Arc::new(Shared::new()),
             helpers: Vec::new(),
-            caller: Mutex::new(()),
+            caller: Mutex::new(Pace::new()),
             active: AtomicUsize::new(1),
         }
     }
@@ -140,18 +151,20 @@ impl Team {
     /// # Panics
     /// With the panic of a task, after all tasks that had begun are over.
     pub fn run(&self, tasks: usize, work: impl Fn(usize, usize) + Sync) {
-        let threads = self.threads().min(tasks);
-        let guard = if threads < 2 { None } else { self.enter() };
-        if guard.is_none() {
+        let most = self.threads();
+        let guard = if most.min(tasks) < 2 { None } else { self.enter() };
+        let Some(mut pace) = guard else {
             (0..tasks).for_each(|task| work(task, 0));
             return;
-        }
-        let closing = self.open(&work, tasks, threads);
+        };
+        let started = Instant::now();
+        let closing = self.open(&work, tasks, pace.threads(most).min(tasks));
         let mine = catch_unwind(AssertUnwindSafe(|| self.shared.take_tasks(&work, tasks, 0)));
-        drop(closing);
+        let waited = closing.wait();
+        pace.note(started.elapsed(), waited, most);
         let theirs = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(payload) = mine.err().or(theirs) {
-            drop(guard);
+            drop(pace);
             resume_unwind(payload);
         }
     }
@@ -177,7 +190,7 @@ impl Team {
         });
     }
 
-    fn enter(&self) -> Option<std::sync::MutexGuard<'_, ()>> {
+    fn enter(&self) -> Option<std::sync::MutexGuard<'_, Pace>> {
         match self.caller.try_lock() {
             Ok(guard) => Some(guard),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -238,19 +251,17 @@ struct Closing<'t> {
     shared: &'t Shared,
 }
 
+impl Closing<'_> {
+    /// Ends the job now; returns how long that took where it was long enough to count.
+    fn wait(self) -> Duration {
+        // What is left to `Drop` is nothing.
+        self.shared.close()
+    }
+}
+
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        let state = &self.shared.state.0;
-        state.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut looks = 0;
-        while state.load(Ordering::Acquire) & (OPEN - 1) != 0 {
-            looks += 1;
-            if looks < SPINS_BEFORE_YIELD {
-                std::hint::spin_loop();
-            } else {
-                thread::yield_now();
-            }
-        }
+        self.shared.close();
     }
 }
 
@@ -263,6 +274,54 @@ impl Shared {
             job: UnsafeCell::new(Job { work: nothing, tasks: 0, members: 0 }),
             stop: AtomicBool::new(false),
             panic: Mutex::new(None),
+            asleep: AtomicBool::new(false),
+            sleeper: Mutex::new(None),
+        }
+    }
+
+    /// Lets nobody in any more and waits for those inside; returns how long beyond a moment.
+    fn close(&self) -> Duration {
+        let state = &self.state.0;
+        state.fetch_and(!OPEN, Ordering::AcqRel);
+        let inside = || state.load(Ordering::Acquire) & (OPEN - 1) != 0;
+        for _ in 0..SPINS_BEFORE_YIELD {
+            if !inside() {
+                return Duration::ZERO;
+            }
+            std::hint::spin_loop();
+        }
+        let since = Instant::now();
+        for _ in 0..YIELDS_BEFORE_SLEEP {
+            if !inside() {
+                return since.elapsed();
+            }
+            thread::yield_now();
+        }
+        while inside() {
+            self.sleep();
+        }
+        since.elapsed()
+    }
+
+    /// Sleeps until a helper has left.
+    fn sleep(&self) {
+        *self.sleeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current());
+        self.asleep.store(true, Ordering::SeqCst);
+        // Who left before the flag was up woke nobody.
+        if self.state.0.load(Ordering::SeqCst) & (OPEN - 1) != 0 {
+            thread::park();
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// A helper leaves the job; the last one wakes a caller who sleeps.
+    fn leave(&self) {
+        self.state.0.fetch_sub(1, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            let sleeper = self.sleeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(sleeper) = sleeper {
+                sleeper.unpark();
+            }
         }
     }
 
@@ -300,7 +359,7 @@ impl Shared {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
             }
         }
-        self.state.0.fetch_sub(1, Ordering::AcqRel);
+        self.leave();
         seen / NEXT_JOB
     }
 }
