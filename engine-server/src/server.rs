@@ -24,6 +24,7 @@ use crate::{
 
 mod listener;
 mod load;
+mod quota;
 mod reload;
 mod stall;
 

@@ -10,6 +10,8 @@ use std::{
     thread::available_parallelism,
 };
 
+/// Where the system's files are.
+pub const SYSTEM_ROOT: &str = "/";
 /// The file that says in which control groups the process is.
 const MEMBERSHIP: &str = "proc/self/cgroup";
 /// Where control groups are mounted.
@@ -17,8 +19,13 @@ const MOUNT: &str = "sys/fs/cgroup";
 
 /// Threads that use the CPUs of this process fully, without going over its limit.
 pub fn default_threads() -> NonZeroUsize {
+    threads_under(Path::new(SYSTEM_ROOT))
+}
+
+/// The same, with the files of control groups below `root`.
+pub fn threads_under(root: &Path) -> NonZeroUsize {
     let machine = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    quota(Path::new("/")).map_or(machine, |quota| quota.min(machine))
+    quota(root).map_or(machine, |quota| quota.min(machine))
 }
 
 /// The CPU limit of the control groups that the process is in, whole CPUs, at least one; `None` without a limit.

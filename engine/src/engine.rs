@@ -21,6 +21,7 @@ pub use crate::{
     kv_cache::{KvType, PAGE_TOKENS, PrefixSalt, SequenceId},
     model::Task,
     ops::product::Precision,
+    team::ThreadCount,
     tokenizer::TokenId,
     weights::{PackedIn, PackedState},
 };
@@ -76,6 +77,8 @@ pub struct Engine {
     model: Arc<Model>,
     cache: KvCache,
     team: Team,
+    /// How many threads the team should have, if that may change.
+    threads: Option<ThreadCount>,
     step: Step,
     scratch: Scratch,
     logits: Vec<f32>,
@@ -111,12 +114,18 @@ impl Engine {
         Ok(Engine {
             cache: cache.map_err(EngineError::Cache)?,
             team,
+            threads: None,
             step: Step::default(),
             scratch: Scratch::default(),
             logits: Vec::new(),
             spans: Vec::new(),
             model,
         })
+    }
+
+    /// Has as many threads as `threads` says at each step from now on, within what an engine takes.
+    pub fn follow(&mut self, threads: ThreadCount) {
+        self.threads = Some(threads);
     }
 
     /// The model that the engine runs.
@@ -208,7 +217,8 @@ impl Engine {
     /// One step over several sequences: prefill pieces and decode tokens mixed. Rows of logits come back in item order
     /// for items that want them. On an error no sequence has changed.
     pub fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
-        let Self { model, cache, team, step, scratch, logits, spans } = self;
+        self.resize_team();
+        let Self { model, cache, team, step, scratch, logits, spans, .. } = self;
         let transformer = model.decoder()?;
         step::plan(batch, transformer.vocab_size(), cache, step, spans)?;
         if batch.is_empty() {
@@ -229,6 +239,7 @@ impl Engine {
     /// were trained for it.
     pub fn embed(&mut self, texts: &[&[TokenId]]) -> Result<Vec<Vec<f32>>, EngineError> {
         embed::check(texts, self.model.transformer().vocab_size(), self.context_length())?;
+        self.resize_team();
         let mut vectors = Vec::with_capacity(texts.len());
         while vectors.len() < texts.len() {
             let Self { model, cache, team, step, scratch, .. } = self;
@@ -244,6 +255,14 @@ impl Engine {
 }
 
 impl Engine {
+    fn resize_team(&mut self) {
+        let wanted = self.threads.as_ref().map(|threads| threads.get().get().min(MAX_THREADS));
+        let changed = wanted.filter(|wanted| *wanted != self.team.threads());
+        if let Some(wanted) = changed.and_then(NonZeroUsize::new) {
+            self.team.resize(wanted);
+        }
+    }
+
     fn open(&mut self, salt: Option<PrefixSalt>) -> Result<SequenceId, EngineError> {
         let sequences = self.cache.shape().sequences;
         self.cache.open(salt).ok_or(EngineError::NoFreeSequence { sequences })

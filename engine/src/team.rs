@@ -9,6 +9,7 @@
     reason = "helpers run borrowed closures and write disjoint parts of a slice; the job protocol below keeps both alive"
 )]
 
+mod count;
 mod pace;
 
 use std::{
@@ -25,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::count::ThreadCount;
 use self::pace::Pace;
 
 /// Looks at the state before a helper parks: about 100 microseconds.
@@ -49,7 +51,7 @@ pub struct Team {
     /// Held by the caller of the running job.
     caller: Mutex<Pace>,
     /// Threads that jobs use, the caller among them; at most all.
-    active: AtomicUsize,
+    active: usize,
 }
 
 #[derive(Debug)]
@@ -111,7 +113,7 @@ impl Team {
             shared,
             helpers: Vec::new(),
             caller: Mutex::new(Pace::new()),
-            active: AtomicUsize::new(threads.get()),
+            active: threads.get(),
         };
         for member in 1..threads.get() {
             team.helpers.push(Helper::start(member, &team.shared)?);
@@ -125,13 +127,13 @@ impl Team {
             shared: Arc::new(Shared::new()),
             helpers: Vec::new(),
             caller: Mutex::new(Pace::new()),
-            active: AtomicUsize::new(1),
+            active: 1,
         }
     }
 
     /// Threads that jobs use.
     pub fn threads(&self) -> usize {
-        self.active.load(Ordering::Relaxed)
+        self.active
     }
 
     /// Members that there can be: what was started, however many jobs use now.
@@ -139,9 +141,14 @@ impl Team {
         self.helpers.len() + 1
     }
 
-    /// Uses so many threads from the next job on, at most those that were started. The others stay parked.
-    pub fn set_threads(&self, threads: NonZeroUsize) {
-        self.active.store(threads.get().min(self.members()), Ordering::Relaxed);
+    /// Uses so many threads from the next job on, and starts those that are missing; the others stay parked. Where the
+    /// operating system starts no more, the team goes on with what it has.
+    pub fn resize(&mut self, threads: NonZeroUsize) {
+        while self.members() < threads.get() && !cfg!(target_family = "wasm") {
+            let Ok(helper) = Helper::start(self.members(), &self.shared) else { break };
+            self.helpers.push(helper);
+        }
+        self.active = threads.get().min(self.members());
     }
 
     /// Calls `work(task, member)` once for each task below `tasks`; members are numbered from 0, and no two tasks run
@@ -479,11 +486,20 @@ mod tests {
     }
 
     #[test]
-    fn fewer_threads_can_be_used_for_a_while() {
-        let team = team(3);
-        team.set_threads(NonZeroUsize::MIN);
+    fn a_team_shrinks_and_grows() {
+        let mut team = team(2);
+        team.resize(NonZeroUsize::MIN);
         team.run(50, |_, member| assert_eq!(member, 0));
-        team.set_threads(NonZeroUsize::new(9).unwrap());
-        assert_eq!(team.threads(), 3);
+        team.resize(NonZeroUsize::new(4).unwrap());
+        assert_eq!((team.threads(), team.members()), (4, 4));
+        // Four tasks that wait for one another end only when four threads run them.
+        let arrived = AtomicUsize::new(0);
+        team.run(4, |_, member| {
+            assert!(member < 4);
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 4 {
+                thread::yield_now();
+            }
+        });
     }
 }

@@ -16,11 +16,13 @@ use realm_crds::{
 use realm_engine::{
     engine::{
         Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions, PackedIn,
+        ThreadCount,
     },
     speculation::{DraftModel, VocabularyMismatch},
 };
 use tokio::sync::oneshot;
 
+use super::quota::follow;
 use crate::{
     config::Limits,
     constraint::Constraints,
@@ -31,7 +33,7 @@ use crate::{
         seam::{DraftedEngine, EngineFactory, StepEngine},
     },
     state::Loaded,
-    threads::default_threads,
+    threads::{SYSTEM_ROOT, default_threads},
 };
 
 /// Context of a sequence when the configuration leaves it to the model, at most.
@@ -101,10 +103,18 @@ pub(super) async fn load(
 ) -> Result<Loaded, LoadingError> {
     let path = file.path.clone();
     let (send, receive) = oneshot::channel();
+    let fixed = config.engine.threads.is_some();
+    let threads = ThreadCount::new(threads(&config));
+    let (count, gauges) = (threads.clone(), metrics.clone());
     thread::Builder::new().name("realm-load".into()).spawn(move || {
-        let _ = send.send(load_here(&config, file, limits, &metrics));
+        let _ = send.send(load_here(&config, file, limits, &gauges, &count));
     })?;
-    receive.await.map_err(|_| LoadingError::Panicked(path))?
+    let loaded = receive.await.map_err(|_| LoadingError::Panicked(path))??;
+    if !fixed {
+        let ended = loaded.scheduler.ended().clone();
+        tokio::spawn(follow(Path::new(SYSTEM_ROOT), threads, metrics, ended));
+    }
+    Ok(loaded)
 }
 
 fn load_here(
@@ -112,20 +122,21 @@ fn load_here(
     file: ModelFile,
     limits: Limits,
     metrics: &Metrics,
+    threads: &ThreadCount,
 ) -> Result<Loaded, LoadingError> {
     check_digest(config, &file)?;
     let started = Instant::now();
     let model = open(&file.path, &file.packed)?;
-    let options = engine_options(config, &model);
-    let engine = Engine::new(Arc::clone(&model), options).map_err(StartError::Engine)?;
+    let maker = EngineMaker { options: engine_options(config, &model), threads: threads.clone() };
+    let engine = maker.engine(&model).map_err(StartError::Engine)?;
     let (context_length, kv_bytes) = (engine.context_length(), engine.kv_bytes());
     let draft_model = file.draft_model.as_deref().filter(|_| speculates(config));
     let factory = match draft_model {
         Some(path) => {
-            let (draft, drafts) = draft_model_at(path, &file.packed, &model, options)?;
-            drafted_factory(Arc::clone(&model), draft, options, (engine, drafts))
+            let (draft, drafts) = draft_model_at(path, &file.packed, &model, &maker)?;
+            drafted_factory(Arc::clone(&model), draft, maker, (engine, drafts))
         }
-        None => factory(Arc::clone(&model), options, engine),
+        None => factory(Arc::clone(&model), maker, engine),
     };
     let (scheduler, _thread) = Scheduler::start(
         scheduler_options(config, limits),
@@ -135,7 +146,7 @@ fn load_here(
     )?;
     let labels = ModelLabels { model: config.served_name.clone() };
     observe_seconds(&metrics.model_load, &labels, started.elapsed());
-    metrics.cpu_threads.set(options.threads.get() as i64);
+    metrics.cpu_threads.set(threads.get().get() as i64);
     describe(metrics, labels, &model, &file.digest);
     let constraints = Arc::new(Constraints::new(Arc::clone(&model)));
     Ok(Loaded { model, constraints, scheduler, context_length, digest: file.digest, kv_bytes })
@@ -154,19 +165,42 @@ fn draft_model_at(
     path: &Path,
     packed: &PackedIn,
     target: &Model,
-    options: EngineOptions,
+    maker: &EngineMaker,
 ) -> Result<(Arc<Model>, DraftModel), LoadingError> {
     let model = open(path, packed)?;
-    let engine = draft_engine(&model, options).map_err(StartError::Engine)?;
+    let engine = maker.draft_engine(&model).map_err(StartError::Engine)?;
     let drafts = DraftModel::new(engine, target)
         .map_err(|source| LoadingError::DraftModel { path: path.to_owned(), source })?;
     Ok((model, drafts))
 }
 
-/// As many sequences as the target has, and as much context as it was trained for.
-fn draft_engine(model: &Arc<Model>, target: EngineOptions) -> Result<Engine, EngineError> {
-    let context_length = target.context_length.min(model.info().context_length);
-    Engine::new(Arc::clone(model), EngineOptions { context_length, ..target })
+/// What engines are made with; more than one when an engine failed or guesses.
+struct EngineMaker {
+    options: EngineOptions,
+    threads: ThreadCount,
+}
+
+impl EngineMaker {
+    fn engine(&self, model: &Arc<Model>) -> Result<Engine, EngineError> {
+        let mut engine = Engine::new(Arc::clone(model), self.options)?;
+        engine.follow(self.threads.clone());
+        Ok(engine)
+    }
+
+    /// As many sequences as the target has, and as much context as it was trained for.
+    fn draft_engine(&self, model: &Arc<Model>) -> Result<Engine, EngineError> {
+        let context_length = self.options.context_length.min(model.info().context_length);
+        let options = EngineOptions { context_length, ..self.options };
+        let mut engine = Engine::new(Arc::clone(model), options)?;
+        engine.follow(self.threads.clone());
+        Ok(engine)
+    }
+}
+
+/// What the manifest says, or as many as the container may use.
+fn threads(config: &EngineConfig) -> NonZeroUsize {
+    let given = config.engine.threads.and_then(|threads| NonZeroUsize::new(threads as usize));
+    given.unwrap_or_else(default_threads)
 }
 
 fn check_digest(config: &EngineConfig, file: &ModelFile) -> Result<(), LoadingError> {
@@ -184,8 +218,6 @@ fn check_digest(config: &EngineConfig, file: &ModelFile) -> Result<(), LoadingEr
 
 fn engine_options(config: &EngineConfig, model: &Model) -> EngineOptions {
     let settings = &config.engine;
-    let threads = settings.threads.and_then(|threads| NonZeroUsize::new(threads as usize));
-    let threads = threads.unwrap_or_else(default_threads);
     let trained = model.info().context_length;
     let kv_tokens = settings.kv_tokens.map(|tokens| tokens as usize);
     let default = trained.min(DEFAULT_MAX_CONTEXT).min(kv_tokens.unwrap_or(usize::MAX));
@@ -196,7 +228,7 @@ fn engine_options(config: &EngineConfig, model: &Model) -> EngineOptions {
         KvCacheType::Q8_0 => KvType::Q8_0,
     };
     let sequences = settings.parallel.max(1) as usize;
-    EngineOptions { kv_type, kv_tokens, ..EngineOptions::new(threads, context, sequences) }
+    EngineOptions { kv_type, kv_tokens, ..EngineOptions::new(threads(config), context, sequences) }
 }
 
 fn scheduler_options(config: &EngineConfig, limits: Limits) -> SchedulerOptions {
@@ -216,12 +248,12 @@ fn speculates(config: &EngineConfig) -> bool {
 }
 
 /// Gives the engine that is there already, and new ones after it.
-fn factory(model: Arc<Model>, options: EngineOptions, first: Engine) -> EngineFactory {
+fn factory(model: Arc<Model>, maker: EngineMaker, first: Engine) -> EngineFactory {
     let mut first = Some(first);
     Box::new(move || {
         let engine = match first.take() {
             Some(engine) => engine,
-            None => Engine::new(Arc::clone(&model), options)?,
+            None => maker.engine(&model)?,
         };
         Ok::<Box<dyn StepEngine>, EngineError>(Box::new(engine))
     })
@@ -231,7 +263,7 @@ fn factory(model: Arc<Model>, options: EngineOptions, first: Engine) -> EngineFa
 fn drafted_factory(
     target: Arc<Model>,
     draft: Arc<Model>,
-    options: EngineOptions,
+    maker: EngineMaker,
     first: (Engine, DraftModel),
 ) -> EngineFactory {
     let mut first = Some(first);
@@ -239,9 +271,9 @@ fn drafted_factory(
         let (engine, drafts) = if let Some(first) = first.take() {
             first
         } else {
-            let engine = Engine::new(Arc::clone(&target), options)?;
+            let engine = maker.engine(&target)?;
             // The vocabularies were compared when the server started.
-            let drafts = DraftModel::of_same_vocabulary(draft_engine(&draft, options)?);
+            let drafts = DraftModel::of_same_vocabulary(maker.draft_engine(&draft)?);
             (engine, drafts)
         };
         Ok::<Box<dyn StepEngine>, EngineError>(Box::new(DraftedEngine { engine, drafts }))
