@@ -10,6 +10,10 @@ use crate::{
         HttpSource, HuggingFaceSource, ImageSource, KvCacheType, PvcSource, Speculation,
         settings::DEFAULT_PREFILL_TOKENS,
     },
+    realm_tenant::{
+        DEFAULT_WEIGHT, TenantClass,
+        limits::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_QUEUED},
+    },
 };
 
 /// What one engine-server serves, and how.
@@ -110,7 +114,7 @@ pub struct TenantTable {
 }
 
 /// One tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantEntry {
     /// Namespace of the RealmTenant.
@@ -119,16 +123,90 @@ pub struct TenantEntry {
     pub name: String,
     /// Whether all its requests are refused.
     pub suspended: bool,
+    /// Share of the machine among tenants that compete for it.
+    #[serde(default = "default_weight")]
+    pub weight: u32,
+    /// How urgent its requests are.
+    #[serde(default)]
+    pub class: TenantClass,
+    /// What it may use at most.
+    #[serde(default)]
+    pub limits: LimitsEntry,
     /// Its API keys.
     pub keys: Vec<KeyEntry>,
 }
 
+/// For tables that an older operator wrote.
+fn default_weight() -> u32 {
+    DEFAULT_WEIGHT
+}
+
+/// What a tenant may use at most; `None` is no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LimitsEntry {
+    /// Requests in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Prompt tokens in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<u32>,
+    /// Tokens of answers in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<u32>,
+    /// Tokens of prompts and answers in a day of UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// Requests answered at the same time. Written out also when there is no limit: left out, it has a default.
+    pub max_concurrent: Option<u32>,
+    /// Requests that wait for their turn; written out as well.
+    pub max_queued: Option<u32>,
+    /// Tokens of one request, prompt and answer together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_context_tokens: Option<u32>,
+    /// Tokens of one answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+    /// Bytes of the KV cache that its running requests may hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_bytes: Option<u64>,
+}
+
+impl LimitsEntry {
+    /// No limits at all: for whoever calls where no tenants are kept apart.
+    pub const NONE: Self = Self {
+        requests_per_minute: None,
+        input_tokens_per_minute: None,
+        output_tokens_per_minute: None,
+        tokens_per_day: None,
+        max_concurrent: None,
+        max_queued: None,
+        max_context_tokens: None,
+        max_output_tokens: None,
+        kv_bytes: None,
+    };
+}
+
+/// What a manifest that gives no limits resolves to.
+impl Default for LimitsEntry {
+    fn default() -> Self {
+        Self {
+            max_concurrent: Some(DEFAULT_MAX_CONCURRENT),
+            max_queued: Some(DEFAULT_MAX_QUEUED),
+            ..Self::NONE
+        }
+    }
+}
+
 /// One API key, as a hash.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEntry {
     /// Name of the key.
     pub name: String,
     /// SHA-256 of the key as lower-case hexadecimal digits.
     pub sha256: String,
+    /// Time after which it is refused, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }

@@ -23,7 +23,7 @@ mod validate;
 pub mod validation;
 
 pub use engine_config::{
-    ArtifactSource, EngineConfig, EngineSettings, KeyEntry, TenantEntry, TenantTable,
+    ArtifactSource, EngineConfig, EngineSettings, KeyEntry, LimitsEntry, TenantEntry, TenantTable,
 };
 pub use realm_model::{RealmModel, RealmModelSpec, RealmModelStatus};
 pub use realm_tenant::{RealmTenant, RealmTenantSpec, RealmTenantStatus};

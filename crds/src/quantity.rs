@@ -54,6 +54,11 @@ impl Quantity {
         };
         Ok(whole * scale + thousandths * scale / 1000)
     }
+
+    /// The amount as whole bytes, rounded down; what does not fit in 64 bits is the most that does.
+    pub fn bytes(&self) -> Result<u64, BadQuantity> {
+        self.milli().map(|milli| u64::try_from(milli / 1000).unwrap_or(u64::MAX))
+    }
 }
 
 /// The number that 1 to `max` decimal digits spell.

@@ -2,17 +2,22 @@
 //!
 //! It must not read Secrets or files: hashes of API keys come in as an argument.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{Hash as _, Hasher},
+};
 
 use sha2::{Digest, Sha256};
 
 use crate::{
     duration::BadDuration,
     engine_config::{
-        ArtifactSource, EngineConfig, EngineSettings, KeyEntry, TenantEntry, TenantTable,
+        ArtifactSource, EngineConfig, EngineSettings, KeyEntry, LimitsEntry, TenantEntry,
+        TenantTable,
     },
+    quantity::Quantity,
     realm_model::{RealmModel, SecretKey, Source, source::EXACTLY_ONE_MESSAGE},
-    realm_tenant::RealmTenant,
+    realm_tenant::{RealmTenant, TenantLimits},
     validation::InvalidManifest,
 };
 
@@ -230,7 +235,11 @@ fn tenant_entry(
         };
         let holder = holders.entry(hash.clone()).or_insert_with(|| name.clone());
         if *holder == name {
-            keys.push(KeyEntry { name: key.name.clone(), sha256: hash.clone() });
+            keys.push(KeyEntry {
+                name: key.name.clone(),
+                sha256: hash.clone(),
+                expires_at: key.expires_at.clone(),
+            });
         } else {
             let holder = holder.clone();
             problems.push(KeyProblem::Shared {
@@ -244,28 +253,50 @@ fn tenant_entry(
         namespace: model_namespace.to_owned(),
         name,
         suspended: tenant.spec.suspend,
+        weight: tenant.spec.weight,
+        class: tenant.spec.class,
+        limits: limits_entry(&tenant.spec.limits),
         keys,
     }
 }
 
-/// A hash over the fields, each with its length in front, so that no two tables share one.
-fn version(tenants: &[TenantEntry]) -> String {
-    let mut hasher = Sha256::new();
-    let mut field = |text: &str| {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    for tenant in tenants {
-        field(&tenant.namespace);
-        field(&tenant.name);
-        field(if tenant.suspended { "suspended" } else { "active" });
-        field(&tenant.keys.len().to_string());
-        for key in &tenant.keys {
-            field(&key.name);
-            field(&key.sha256);
-        }
+/// Limits as the engine-server reads them.
+#[must_use]
+pub fn limits_entry(limits: &TenantLimits) -> LimitsEntry {
+    // An amount that does not read, which validation refuses, allows next to nothing rather than everything.
+    let kv_bytes = |amount: &Quantity| amount.bytes().unwrap_or(1);
+    LimitsEntry {
+        requests_per_minute: limits.requests_per_minute,
+        input_tokens_per_minute: limits.input_tokens_per_minute,
+        output_tokens_per_minute: limits.output_tokens_per_minute,
+        tokens_per_day: limits.tokens_per_day,
+        max_concurrent: Some(limits.max_concurrent),
+        max_queued: Some(limits.max_queued),
+        max_context_tokens: limits.max_context_tokens,
+        max_output_tokens: limits.max_output_tokens,
+        kv_bytes: limits.kv_bytes.as_ref().map(kv_bytes),
     }
-    hex::encode(hasher.finalize())[..16].to_owned()
+}
+
+/// A hash over all fields of all entries, of which each says where it ends.
+fn version(tenants: &[TenantEntry]) -> String {
+    let mut fields = Fields(Sha256::new());
+    tenants.hash(&mut fields);
+    hex::encode(fields.0.finalize())[..16].to_owned()
+}
+
+/// Feeds what derived `Hash` says of a value to a digest.
+struct Fields(Sha256);
+
+impl Hasher for Fields {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks: the digest is read.
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 /// The hash of an API key as a Secret holds it; white space around it, such as a final newline, is not part of it.

@@ -111,7 +111,9 @@ fn subresources_and_names() {
 
 #[test]
 fn defaults_of_the_schema_are_the_defaults_of_the_types() {
-    let [(_, model), _] = definitions();
+    let [(_, model), (_, tenant)] = definitions();
+    let limits = &schema(&tenant)["properties"]["spec"]["properties"]["limits"];
+    assert_eq!(limits["default"], json!({"maxConcurrent": 4, "maxQueued": 32}));
     let spec = &schema(&model)["properties"]["spec"]["properties"];
     assert_eq!(spec["replicas"]["default"], 1);
     assert_eq!(

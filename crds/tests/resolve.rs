@@ -1,10 +1,13 @@
 //! From manifests to what an engine-server reads.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
+use std::collections::BTreeSet;
+
 use expect_test::expect;
 use realm_crds::{
-    RealmModel, RealmTenant,
+    LimitsEntry, RealmModel, RealmTenant, TenantEntry,
     realm_model::SecretKey,
+    realm_tenant::TenantClass,
     resolve::{
         BadApiKey, KeyHashes, KeyProblem, KeyRef, ResolveError, hash_api_key, key_refs, resolve,
         tenant_table,
@@ -118,14 +121,55 @@ fn tables_hold_hashes_and_name_what_is_missing_or_shared() {
 }
 
 #[test]
+fn settings_of_a_tenant_are_resolved() {
+    let yaml = "{apiVersion: realm.querent.io/v1alpha1, kind: RealmTenant, metadata: {name: t, namespace: ns}, spec: \
+        {models: [{name: m}], weight: 300, class: Realtime, limits: {requestsPerMinute: 60, tokensPerDay: 1000000, \
+        maxQueued: 8, kvBytes: 1.5Mi}, apiKeys: [{name: k, generate: true, expiresAt: '2027-01-31T00:00:00Z'}]}}";
+    let tenant: RealmTenant = serde_saphyr::from_str(yaml).unwrap();
+    tenant.validate().unwrap();
+    let hashes: KeyHashes = [(place("t-k", "apiKey"), "h".to_owned())].into();
+    let (table, problems) = tenant_table("ns", "m", &[tenant], &hashes);
+    assert_eq!(problems, []);
+    let json = serde_json::to_string(&table.tenants).unwrap();
+    expect![[r#"[{"namespace":"ns","name":"t","suspended":false,"weight":300,"class":"Realtime","limits":{"requestsPerMinute":60,"tokensPerDay":1000000,"maxConcurrent":4,"maxQueued":8,"kvBytes":1572864},"keys":[{"name":"k","sha256":"h","expiresAt":"2027-01-31T00:00:00Z"}]}]"#]]
+    .assert_eq(&json);
+    assert_eq!(serde_json::from_str::<Vec<TenantEntry>>(&json).unwrap(), table.tenants);
+}
+
+#[test]
+fn a_table_of_an_older_operator_reads_with_the_defaults_of_a_manifest() {
+    let old =
+        r#"{"namespace":"ns","name":"a","suspended":false,"keys":[{"name":"k","sha256":"h"}]}"#;
+    let old: TenantEntry = serde_json::from_str(old).unwrap();
+    let hashes: KeyHashes = [(place("a-k", "apiKey"), "h".to_owned())].into();
+    let new = tenant("a", "[{name: m}]", "[{name: k, generate: true}]");
+    assert_eq!(tenant_table("ns", "m", &[new], &hashes).0.tenants, [old]);
+    let unlimited = serde_json::to_string(&LimitsEntry::NONE).unwrap();
+    assert_eq!(serde_json::from_str::<LimitsEntry>(&unlimited).unwrap(), LimitsEntry::NONE);
+}
+
+#[test]
 fn versions_differ_when_tables_do() {
     let version =
         |tenants: &[RealmTenant]| tenant_table("ns", "m", tenants, &KeyHashes::new()).0.version;
     let active = tenant("a", "[{name: m}]", "[{name: k, generate: true}]");
     let mut suspended = active.clone();
     suspended.spec.suspend = true;
-    let versions = [version(&[]), version(std::slice::from_ref(&active)), version(&[suspended])];
-    assert!(versions[0] != versions[1] && versions[1] != versions[2] && versions[0] != versions[2]);
+    let with = |change: fn(&mut RealmTenant)| {
+        let mut tenant = active.clone();
+        change(&mut tenant);
+        version(&[tenant])
+    };
+    let versions = BTreeSet::from([
+        version(&[]),
+        version(std::slice::from_ref(&active)),
+        version(&[suspended]),
+        with(|tenant| tenant.spec.weight = 101),
+        with(|tenant| tenant.spec.class = TenantClass::Batch),
+        with(|tenant| tenant.spec.limits.max_queued = 33),
+        with(|tenant| tenant.spec.limits.tokens_per_day = Some(5)),
+    ]);
+    assert_eq!(versions.len(), 7);
     assert_eq!(version(std::slice::from_ref(&active)), version(&[active]));
 }
 

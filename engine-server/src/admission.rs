@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
+use jiff::Timestamp;
+
 use crate::tenant::{Tenant, TenantDirectory};
 
 /// Why a request may not enter.
@@ -23,6 +25,9 @@ pub enum Refusal {
     /// Nobody has this key.
     #[error("the API key is not known here; check it, or ask who runs this server for one")]
     UnknownKey,
+    /// The key has ended.
+    #[error("the API key has expired; use the newer one, or ask who runs this server for one")]
+    ExpiredKey,
     /// The tenant is suspended.
     #[error("this tenant is suspended; ask who runs this server")]
     Suspended,
@@ -35,20 +40,25 @@ impl Refusal {
             Self::MissingKey => "missing_api_key",
             Self::MalformedHeader => "malformed_authorization",
             Self::UnknownKey => "invalid_api_key",
+            Self::ExpiredKey => "api_key_expired",
             Self::Suspended => "tenant_suspended",
         }
     }
 }
 
-/// The tenant that a request belongs to.
+/// The tenant that a request belongs to, at the time `now`.
 pub fn authenticate(
     headers: &HeaderMap,
     directory: &TenantDirectory,
+    now: Timestamp,
 ) -> Result<Arc<Tenant>, Refusal> {
     let tenant = match presented_key(headers)? {
         None => directory.anonymous().ok_or(Refusal::MissingKey)?,
         Some(key) => match directory.find(key) {
-            Some(tenant) => tenant,
+            Some(key) if key.expires_at.is_some_and(|end| end <= now) => {
+                return Err(Refusal::ExpiredKey);
+            }
+            Some(key) => &key.tenant,
             None if directory.has_keys() => return Err(Refusal::UnknownKey),
             None => directory.anonymous().ok_or(Refusal::UnknownKey)?,
         },
@@ -74,7 +84,10 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use realm_crds::engine_config::{KeyEntry, TenantEntry, TenantTable};
+    use realm_crds::{
+        engine_config::{KeyEntry, LimitsEntry, TenantEntry, TenantTable},
+        realm_tenant::TenantClass,
+    };
     use sha2::{Digest as _, Sha256};
 
     use super::*;
@@ -84,11 +97,15 @@ mod tests {
         let key = |key: &&str| KeyEntry {
             name: "main".into(),
             sha256: hex::encode(Sha256::digest(key.as_bytes())),
+            expires_at: None,
         };
         TenantEntry {
             namespace: "home".into(),
             name: name.into(),
             suspended,
+            weight: 100,
+            class: TenantClass::Standard,
+            limits: LimitsEntry::default(),
             keys: keys.iter().map(key).collect(),
         }
     }
@@ -106,7 +123,7 @@ mod tests {
         for value in authorization {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
-        authenticate(&headers, directory).map(|tenant| tenant.label.clone())
+        authenticate(&headers, directory, Timestamp::UNIX_EPOCH).map(|tenant| tenant.label.clone())
     }
 
     #[test]
@@ -142,6 +159,25 @@ mod tests {
         }
         let long = format!("Bearer {}", "k".repeat(crate::tenant::MAX_KEY_BYTES + 1));
         assert_eq!(enter(&closed, &[&long]), Err(Refusal::UnknownKey));
+    }
+
+    #[test]
+    fn a_key_ends_at_its_time() {
+        let mut entry = entry("a", false, &["old", "new"]);
+        entry.keys[0].expires_at = Some("2026-11-25T12:00:00Z".into());
+        let rotated = directory(vec![entry.clone()], false).unwrap();
+        let at = |key: &str, time: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+            authenticate(&headers, &rotated, time.parse().unwrap())
+                .map(|tenant| tenant.label.clone())
+        };
+        assert_eq!(at("old", "2026-11-25T11:59:59.999Z"), Ok("a".into()));
+        assert_eq!(at("old", "2026-11-25T12:00:00Z"), Err(Refusal::ExpiredKey));
+        assert_eq!(at("new", "2030-01-01T00:00:00Z"), Ok("a".into()));
+        entry.keys[0].expires_at = Some("soon".into());
+        let bad = directory(vec![entry], false).unwrap_err().to_string();
+        assert!(bad.contains("home/a: key main") && bad.contains("\"soon\""), "{bad}");
     }
 
     #[test]

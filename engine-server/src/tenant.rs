@@ -5,7 +5,11 @@
 
 use std::{collections::HashMap, collections::hash_map::Entry, fmt, sync::Arc};
 
-use realm_crds::engine_config::{TenantEntry, TenantTable};
+use jiff::Timestamp;
+use realm_crds::{
+    engine_config::{KeyEntry, LimitsEntry, TenantEntry, TenantTable},
+    realm_tenant::{BadExpiry, DEFAULT_WEIGHT, TenantClass, WEIGHT_MAX, expiry},
+};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -48,6 +52,37 @@ pub struct Tenant {
     pub label: String,
     /// Whether its requests are refused.
     pub suspended: bool,
+    /// Share of the machine among tenants that compete for it, from 1 to 1000.
+    pub weight: u32,
+    /// How urgent its requests are.
+    pub class: TenantClass,
+    /// What it may use at most.
+    pub limits: LimitsEntry,
+}
+
+impl Tenant {
+    /// A tenant without limits, of the usual weight and class.
+    pub fn unlimited(id: TenantId, label: impl Into<String>) -> Self {
+        Self {
+            id,
+            label: label.into(),
+            suspended: false,
+            weight: DEFAULT_WEIGHT,
+            class: TenantClass::default(),
+            limits: LimitsEntry::NONE,
+        }
+    }
+}
+
+/// A known key.
+#[derive(Debug, Clone)]
+pub struct KnownKey {
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
+    /// Its name, for messages.
+    pub name: String,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Why a tenant table cannot be used.
@@ -63,6 +98,16 @@ pub enum TenantTableError {
         /// What the table holds.
         value: String,
     },
+    /// A time does not read.
+    #[error("tenant {tenant}: key {key}: {source}")]
+    BadExpiry {
+        /// Whose key.
+        tenant: String,
+        /// Name of the key.
+        key: String,
+        /// What is wrong.
+        source: BadExpiry,
+    },
     /// One key would name two tenants.
     #[error("tenants {first} and {second} have the same API key; give each its own")]
     SharedKey {
@@ -77,7 +122,7 @@ pub enum TenantTableError {
 #[derive(Debug)]
 pub struct TenantDirectory {
     version: String,
-    keys: Vec<(KeyHash, Arc<Tenant>)>,
+    keys: Vec<(KeyHash, KnownKey)>,
     tenants: Vec<Arc<Tenant>>,
     anonymous: Option<Arc<Tenant>>,
     overflow: usize,
@@ -101,16 +146,22 @@ impl TenantDirectory {
         anonymous: bool,
         labels: LabelRules<'_>,
     ) -> Result<Self, TenantTableError> {
-        let mut owners: HashMap<KeyHash, Arc<Tenant>> = HashMap::new();
+        let mut owners: HashMap<KeyHash, KnownKey> = HashMap::new();
         let mut tenants = Vec::with_capacity(table.tenants.len());
         for (place, entry) in table.tenants.iter().enumerate() {
             let tenant = Arc::new(tenant(entry, place, labels));
             for key in &entry.keys {
-                own(&mut owners, parse_hash(entry, &key.name, &key.sha256)?, &tenant)?;
+                let known = KnownKey {
+                    tenant: Arc::clone(&tenant),
+                    name: key.name.clone(),
+                    expires_at: parse_expiry(entry, key)?,
+                };
+                own(&mut owners, parse_hash(entry, &key.name, &key.sha256)?, known)?;
             }
             tenants.push(tenant);
         }
-        let anonymous = anonymous.then(|| Arc::new(anonymous_tenant()));
+        let anonymous =
+            anonymous.then(|| Arc::new(Tenant::unlimited(TenantId::Anonymous, ANONYMOUS)));
         let overflow = tenants.len().saturating_sub(labels.max_labels);
         Ok(Self {
             version: table.version.clone(),
@@ -126,8 +177,8 @@ impl TenantDirectory {
         &self.version
     }
 
-    /// The tenant of a key. Takes the same time whichever key it is.
-    pub fn find(&self, key: &str) -> Option<&Arc<Tenant>> {
+    /// What is known of a key. Takes the same time whichever key it is.
+    pub fn find(&self, key: &str) -> Option<&KnownKey> {
         if key.len() > MAX_KEY_BYTES {
             return None;
         }
@@ -138,7 +189,7 @@ impl TenantDirectory {
             found.conditional_assign(&(place as u32 + 1), same);
         }
         let place = (found as usize).checked_sub(1)?;
-        self.keys.get(place).map(|(_, tenant)| tenant)
+        self.keys.get(place).map(|(_, key)| key)
     }
 
     /// The tenant of requests without a key; `None` when those are refused.
@@ -174,11 +225,27 @@ fn tenant(entry: &TenantEntry, place: usize, labels: LabelRules<'_>) -> Tenant {
         (true, true) => entry.name.clone(),
         (true, false) => id.to_string(),
     };
-    Tenant { id, label, suspended: entry.suspended }
+    Tenant {
+        id,
+        label,
+        suspended: entry.suspended,
+        weight: entry.weight.clamp(1, WEIGHT_MAX),
+        class: entry.class,
+        limits: entry.limits.clone(),
+    }
 }
 
-fn anonymous_tenant() -> Tenant {
-    Tenant { id: TenantId::Anonymous, label: ANONYMOUS.to_owned(), suspended: false }
+fn parse_expiry(
+    entry: &TenantEntry,
+    key: &KeyEntry,
+) -> Result<Option<Timestamp>, TenantTableError> {
+    key.expires_at.as_deref().map(expiry::parse).transpose().map_err(|source| {
+        TenantTableError::BadExpiry {
+            tenant: format!("{}/{}", entry.namespace, entry.name),
+            key: key.name.clone(),
+            source,
+        }
+    })
 }
 
 fn parse_hash(entry: &TenantEntry, key: &str, value: &str) -> Result<KeyHash, TenantTableError> {
@@ -193,20 +260,28 @@ fn parse_hash(entry: &TenantEntry, key: &str, value: &str) -> Result<KeyHash, Te
     }
 }
 
+/// Two keys of one tenant may be the same text; the one that lasts longer counts.
 fn own(
-    owners: &mut HashMap<KeyHash, Arc<Tenant>>,
+    owners: &mut HashMap<KeyHash, KnownKey>,
     hash: KeyHash,
-    tenant: &Arc<Tenant>,
+    key: KnownKey,
 ) -> Result<(), TenantTableError> {
     match owners.entry(hash) {
         Entry::Vacant(place) => {
-            place.insert(Arc::clone(tenant));
-            Ok(())
+            place.insert(key);
         }
-        Entry::Occupied(owner) if owner.get().id == tenant.id => Ok(()),
-        Entry::Occupied(owner) => Err(TenantTableError::SharedKey {
-            first: owner.get().id.to_string(),
-            second: tenant.id.to_string(),
-        }),
+        Entry::Occupied(owner) if owner.get().tenant.id != key.tenant.id => {
+            return Err(TenantTableError::SharedKey {
+                first: owner.get().tenant.id.to_string(),
+                second: key.tenant.id.to_string(),
+            });
+        }
+        Entry::Occupied(mut owner) => {
+            let ends = |key: &KnownKey| key.expires_at.unwrap_or(Timestamp::MAX);
+            if ends(&key) > ends(owner.get()) {
+                owner.insert(key);
+            }
+        }
     }
+    Ok(())
 }

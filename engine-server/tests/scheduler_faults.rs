@@ -113,8 +113,7 @@ fn bench() -> Bench {
     });
     let (scheduler, _thread) =
         Scheduler::start(options, Arc::clone(&model), factory, metrics.clone()).expect("a start");
-    let tenant =
-        Arc::new(Tenant { id: TenantId::Anonymous, label: "anonymous".into(), suspended: false });
+    let tenant = Arc::new(Tenant::unlimited(TenantId::Anonymous, "anonymous"));
     Bench { model, metrics, scheduler, tenant, trigger }
 }
 

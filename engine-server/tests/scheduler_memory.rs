@@ -172,7 +172,7 @@ impl Setup {
 
 fn tenant(name: &str) -> Arc<Tenant> {
     let id = TenantId::Named { namespace: "n".into(), name: name.into() };
-    Arc::new(Tenant { id, label: name.into(), suspended: false })
+    Arc::new(Tenant::unlimited(id, name))
 }
 
 /// Never ends by itself.

@@ -154,7 +154,7 @@ fn bench(setup: Setup) -> Bench {
 
 fn tenant(name: &str) -> Arc<Tenant> {
     let id = TenantId::Named { namespace: "n".into(), name: name.into() };
-    Arc::new(Tenant { id, label: name.into(), suspended: false })
+    Arc::new(Tenant::unlimited(id, name))
 }
 
 impl Bench {

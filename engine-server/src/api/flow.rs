@@ -26,7 +26,7 @@ pub(super) fn enter(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<(), ApiError> {
-    match authenticate(headers, &state.serving().tenants) {
+    match authenticate(headers, &state.serving().tenants, jiff::Timestamp::now()) {
         Ok(tenant) => {
             context.set_tenant(tenant);
             Ok(())

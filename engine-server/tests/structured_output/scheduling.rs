@@ -162,7 +162,7 @@ impl Answer {
 impl Bench {
     async fn answers(&self, requests: Vec<SequenceRequest>) -> Vec<Answer> {
         let id = TenantId::Named { namespace: "n".into(), name: "t".into() };
-        let tenant = Arc::new(Tenant { id, label: "t".into(), suspended: false });
+        let tenant = Arc::new(Tenant::unlimited(id, "t"));
         let receivers = self.scheduler.submit(&tenant, requests).expect("room in the queue");
         let mut answers = Vec::new();
         for receiver in receivers {
