@@ -1,14 +1,12 @@
 //! What a tenant is granted in the batch: its standing among the others, and its budget of the KV cache.
 
+use realm_crds::realm_tenant::TenantClass;
 use realm_engine::engine::PAGE_TOKENS;
 
 use crate::{
     scheduler::fairness::{Class, Standing},
     tenant::Tenant,
 };
-
-/// Weight of a tenant that has none of its own.
-const DEFAULT_WEIGHT: u32 = 100;
 
 /// The terms that a sequence was taken under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +41,14 @@ impl KvBudget {
 
 impl Terms {
     /// Of this tenant, where a page of the KV cache has so many bytes.
-    pub fn of(_tenant: &Tenant, page_bytes: usize) -> Self {
-        let standing = Standing { class: Class::Standard, weight: DEFAULT_WEIGHT };
-        let bytes: Option<u64> = None;
+    pub fn of(tenant: &Tenant, page_bytes: usize) -> Self {
+        let class = match tenant.class {
+            TenantClass::Realtime => Class::Realtime,
+            TenantClass::Standard => Class::Standard,
+            TenantClass::Batch => Class::Batch,
+        };
+        let standing = Standing { class, weight: tenant.weight };
+        let bytes = tenant.limits.kv_bytes;
         Self { standing, kv: bytes.map(|bytes| KvBudget::new(bytes, page_bytes)) }
     }
 
