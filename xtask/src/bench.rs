@@ -11,6 +11,7 @@ mod llama;
 mod machine;
 mod models;
 mod neighbour;
+mod noisy_neighbour;
 mod peer;
 mod perplexity;
 mod plan;
@@ -60,6 +61,9 @@ pub struct BenchArgs {
     /// Measure the prefill of every weight format as well
     #[arg(long)]
     formats: bool,
+    /// Measure a tenant beside one that floods the server; without other parts named, that alone
+    #[arg(long)]
+    noisy_neighbour: bool,
     /// How often Realm and the peer run in turn [default: 3, with --quick 1]
     #[arg(long, value_name = "NUMBER")]
     rounds: Option<NonZeroUsize>,
@@ -74,14 +78,17 @@ pub struct BenchArgs {
 impl BenchArgs {
     fn plan(&self) -> Plan {
         let parts = match self.only.as_slice() {
+            [] if self.noisy_neighbour => vec![Part::NoisyNeighbour],
             [] => Part::value_variants()
                 .iter()
                 .copied()
+                .filter(|part| *part != Part::NoisyNeighbour)
                 .filter(|part| *part != Part::Formats || self.formats)
                 .collect(),
             only => {
                 let formats = self.formats.then_some(Part::Formats);
-                only.iter().copied().chain(formats).collect()
+                let noisy = self.noisy_neighbour.then_some(Part::NoisyNeighbour);
+                only.iter().copied().chain(formats).chain(noisy).collect()
             }
         };
         let rounds = self.rounds.map_or(if self.quick { 1 } else { 3 }, NonZeroUsize::get);
@@ -141,6 +148,9 @@ fn measure(
         Part::Prefix => prefix::measure(plan, contestants, models, report),
         Part::Formats => formats::measure(plan, contestants, models, report),
         Part::Neighbour => neighbour::measure(plan, contestants, models, report),
+        Part::NoisyNeighbour => {
+            noisy_neighbour::measure(contestants.binary(), plan, models, report)
+        }
         Part::Quota => quota::measure(plan, contestants, models, report),
         Part::Start => start::start(plan, contestants, models, report),
         Part::Memory => start::memory(plan, contestants, models, report),

@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Formats,
     /// Decode beside a process that burns a CPU
     Neighbour,
+    /// A tenant within its share beside one that floods the server
+    NoisyNeighbour,
     /// Decode in a control group with one CPU
     Quota,
     /// From the start of the process to the first token

@@ -30,6 +30,11 @@ impl Realm {
         Self { binary: binary.to_owned(), packed }
     }
 
+    /// The binary itself.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// `realm bench MODEL --json` with one repetition and no test: add what is wanted.
     pub(crate) fn command(&self, model: &Path) -> Command {
         let mut command = Command::new(&self.binary);

@@ -52,6 +52,11 @@ impl Contestants {
         self.llama.as_ref()
     }
 
+    /// Realm's binary.
+    pub(crate) fn binary(&self) -> &Path {
+        self.realm.binary()
+    }
+
     /// Runs each contestant once: Realm, then the peer in both forms.
     pub(crate) fn round<T>(
         &self,
