@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use memmap2::Mmap;
 #[cfg(unix)]
@@ -56,6 +57,8 @@ pub struct MappedModel {
     gguf: Gguf,
     index: HashMap<String, usize>,
     bytes: Mmap,
+    /// Nanoseconds since 1970 at which the file last changed; 0 where the system does not say.
+    modified: u128,
 }
 
 impl MappedModel {
@@ -91,7 +94,9 @@ impl MappedModel {
             .enumerate()
             .map(|(place, tensor)| (tensor.name.clone(), place))
             .collect();
-        Ok(Self { gguf, index, bytes })
+        let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |since| since.as_nanos());
+        Ok(Self { gguf, index, bytes, modified })
     }
 
     /// The parsed header.
@@ -108,6 +113,11 @@ impl MappedModel {
     pub(super) fn header_bytes(&self) -> &[u8] {
         let start = self.gguf.tensors.iter().map(|tensor| tensor.offset).min().unwrap_or(0);
         usize::try_from(start).ok().and_then(|end| self.bytes.get(..end)).unwrap_or_default()
+    }
+
+    /// When the file last changed, in nanoseconds since 1970.
+    pub(super) fn modified(&self) -> u128 {
+        self.modified
     }
 
     /// Lets the system drop the whole pages of a part of the file from this process's memory; they are read again when

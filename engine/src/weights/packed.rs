@@ -1,9 +1,10 @@
 //! A model whose matrices are packed for products: made once, kept in a file that every process maps, or in memory.
 //!
-//! The packed copy lies in a file beside others of its kind, named by what it was made of: the layout's version, and the
-//! header, size and samples of the model file. It is written under another name, synced and renamed, and its digest is
-//! checked each time it is opened, so that a torn or rotten copy is made anew and never served. The model file itself
-//! then is read for embeddings and vectors only; its other pages are given back.
+//! The packed copy lies in a file beside others of its kind, named by what it was made of: header and size of the model
+//! file, then the layout's version, when the file last changed, and samples of its tensors. It is written under another
+//! name, synced and renamed, and its digest is checked each time it is opened, so that a torn or rotten copy is made anew
+//! and never served. Who makes one removes what is left of older ones. The model file itself then is read for embeddings
+//! and vectors only; its other pages are given back.
 #![expect(unsafe_code, reason = "maps a file, and gives mapped pages back")]
 
 use std::{
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// Changes with every change of the layout or of this file's format.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// First bytes of a packed file.
 const MAGIC: [u8; 8] = *b"RLMPACK1";
 /// Magic, key, length of the data, digest of the data, digest of the four before.
@@ -38,7 +39,7 @@ const HEADER: usize = 64;
 const ALIGN: usize = 64;
 /// Bytes that are hashed at once by one task.
 const DIGEST_CHUNK: usize = 1 << 20;
-/// Bytes at the start of each tensor that go into the key.
+/// Bytes at the start, in the middle and at the end of each tensor that go into the key.
 const SAMPLE: usize = 256;
 /// Embeddings, which are packed only where they serve as output.
 const EMBEDDINGS: &str = "token_embd.weight";
@@ -153,20 +154,21 @@ impl PackedModel {
     }
 
     fn in_folder(&self, folder: &Path, len: usize, team: &Team) -> io::Result<(Mmap, PackedState)> {
-        let key = self.key();
+        let (kin, key) = (self.kin(), self.key());
         let ends: Vec<usize> = self.in_order().into_iter().map(|(_, place)| place.end()).collect();
-        let path = folder.join(format!("{key:016x}.packed"));
+        let path = folder.join(format!("{kin:016x}-{key:016x}.packed"));
         if let Some(map) = open(&path, key, &ends, team) {
             return Ok((map, PackedState::Found(path)));
         }
         fs::create_dir_all(folder)?;
         // One process packs, the others wait and find the file.
-        let lock = File::create(folder.join(format!("{key:016x}.lock")))?;
+        let lock = File::create(folder.join(format!("{kin:016x}.lock")))?;
         lock.lock()?;
         if let Some(map) = open(&path, key, &ends, team) {
             return Ok((map, PackedState::Found(path)));
         }
-        let part = folder.join(format!("{key:016x}.{}.part", std::process::id()));
+        remove_kin(folder, kin);
+        let part = folder.join(format!("{kin:016x}-{key:016x}.part"));
         let written = self.write(&part, key, len, team);
         if let Err(error) = written.and_then(|()| fs::rename(&part, &path)) {
             // The part is of no use; that it could not be removed changes nothing.
@@ -230,15 +232,24 @@ impl PackedModel {
         });
     }
 
+    /// What copies of one model file have in common, before and after the file or the layout changed.
+    fn kin(&self) -> u64 {
+        let mut kin = Xxh3::new();
+        kin.update(&self.file.file_bytes().to_le_bytes());
+        kin.update(self.file.header_bytes());
+        kin.digest()
+    }
+
     /// What the packed copy depends on.
     fn key(&self) -> u64 {
         let mut key = Xxh3::new();
         key.update(&VERSION.to_le_bytes());
-        key.update(&self.file.file_bytes().to_le_bytes());
-        key.update(self.file.header_bytes());
+        key.update(&self.file.modified().to_le_bytes());
         for tensor in &self.file.gguf().tensors {
             if let Some((_, bytes)) = self.file.tensor(&tensor.name) {
-                key.update(&bytes[..bytes.len().min(SAMPLE)]);
+                for start in [0, bytes.len() / 2, bytes.len().saturating_sub(SAMPLE)] {
+                    key.update(&bytes[start..bytes.len().min(start + SAMPLE)]);
+                }
             }
         }
         key.digest()
@@ -327,6 +338,18 @@ fn place(tensor: &TensorInfo, end: usize) -> Option<Place> {
 fn team() -> Team {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Team::new(threads).unwrap_or_else(|_| Team::solo())
+}
+
+/// Removes older copies, whole or in part, of a model whose lock is held. Who has one mapped keeps it; what cannot be
+/// removed only takes room.
+fn remove_kin(folder: &Path, kin: u64) {
+    let prefix = format!("{kin:016x}-");
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn header(key: u64, len: usize, digest: u64) -> [u8; HEADER] {
