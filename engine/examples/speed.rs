@@ -1,15 +1,15 @@
 //! Measures prefill and decode of a model and prints one line of JSON: tokens per second, least, median and most.
 //!
-//! `cargo run --release -p realm-engine --example speed -- MODEL.gguf [THREADS] [REPETITIONS]`
+//! `cargo run --release -p realm-engine --example speed -- MODEL.gguf [THREADS] [REPETITIONS] [prefill|decode|all] [FOLDER]`
 //!
 //! Prefill is 512 tokens in one step (pp512); decode is 64 tokens one by one after it from an empty context (tg64), as
-//! llama-bench measures them. The tokens are arbitrary; speed does not depend on them.
+//! llama-bench measures them. Packed weights are kept in the folder, or in memory without one. The tokens are arbitrary; speed does not depend on them.
 
 use std::{num::NonZeroUsize, path::Path, time::Instant};
 
 use anyhow::Context;
 use realm_engine::engine::{
-    Engine, EngineOptions, LogitsWanted, Model, ModelOptions, StepItem, TokenId,
+    Engine, EngineOptions, LogitsWanted, Model, ModelOptions, PackedIn, StepItem, TokenId,
 };
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let path = arguments
         .first()
-        .context("usage: speed MODEL.gguf [THREADS] [REPETITIONS] [prefill|decode]")?;
+        .context("usage: speed MODEL.gguf [THREADS] [REPETITIONS] [prefill|decode|all] [FOLDER]")?;
     let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads =
         arguments.get(1).map_or(Ok(available), |threads| threads.parse()).context("THREADS")?;
@@ -29,7 +29,11 @@ fn main() -> anyhow::Result<()> {
         .get(2)
         .map_or(Ok(DEFAULT_REPETITIONS), |count| count.parse())
         .context("REPETITIONS")?;
-    let model = Model::open(Path::new(path), &ModelOptions::default())?;
+    let packed =
+        arguments.get(4).map_or(PackedIn::Memory, |folder| PackedIn::Folder(folder.into()));
+    let options = ModelOptions { packed, ..ModelOptions::default() };
+    let model = Model::open(Path::new(path), &options)?;
+    eprintln!("packed weights: {:?}", model.packed());
     let kernels = model.kernels().name();
     let mut engine = Engine::new(model, EngineOptions::new(threads, PREFILL_TOKENS, 1))?;
     let tokens: Vec<TokenId> =

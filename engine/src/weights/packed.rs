@@ -41,6 +41,10 @@ const ALIGN: usize = 64;
 const DIGEST_CHUNK: usize = 1 << 20;
 /// Bytes at the start, in the middle and at the end of each tensor that go into the key.
 const SAMPLE: usize = 256;
+/// Fewer entries of the page table to look up while gigabytes of weights stream by; on files, where the file system has
+/// large pages.
+#[cfg(target_os = "linux")]
+const LARGE_PAGES: memmap2::Advice = memmap2::Advice::HugePage;
 /// Embeddings, which are packed only where they serve as output.
 const EMBEDDINGS: &str = "token_embd.weight";
 const OUTPUT: &str = "output.weight";
@@ -204,6 +208,9 @@ impl PackedModel {
 
     fn in_memory(&self, len: usize, team: &Team) -> io::Result<MmapMut> {
         let mut map = MmapMut::map_anon(len)?;
+        // Without large pages, small ones serve.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(LARGE_PAGES);
         for (name, place) in self.in_order() {
             let bytes = &mut map[place.start..place.end()];
             self.pack(name, place, bytes, team);
@@ -375,6 +382,8 @@ fn open(path: &Path, key: u64, ends: &[usize], team: &Team) -> Option<Mmap> {
     }
     // SAFETY: the file has its final name, and nobody changes a file that has it; see `MappedModel::open`.
     let map = unsafe { Mmap::map(&file) }.ok()?;
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(LARGE_PAGES);
     (digest_of(map.get(HEADER..)?, ends, team) == digest).then_some(map)
 }
 
