@@ -13,6 +13,7 @@ use crate::{
     realm_tenant::{
         DEFAULT_WEIGHT, TenantClass,
         limits::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_QUEUED},
+        program::TenantProgram,
     },
 };
 
@@ -134,6 +135,9 @@ pub struct TenantEntry {
     pub limits: LimitsEntry,
     /// Its API keys.
     pub keys: Vec<KeyEntry>,
+    /// Its program; in the form of the manifest's `program`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<TenantProgram>,
 }
 
 /// For tables that an older operator wrote.

@@ -3,6 +3,7 @@
 mod class;
 pub mod expiry;
 pub mod limits;
+pub mod program;
 mod status;
 
 use k8s_openapi::jiff::Timestamp;
@@ -10,6 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use self::expiry::{EXPIRY_MESSAGE, FORM_RULE, TIME_RULE};
+use self::program::TenantProgram;
 pub use self::{
     class::TenantClass,
     expiry::BadExpiry,
@@ -95,6 +97,10 @@ pub struct RealmTenantSpec {
     /// others leave).
     #[serde(default)]
     pub class: TenantClass,
+
+    /// A program of the tenant's own, which checks and shapes its requests and answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<TenantProgram>,
 
     /// Refuses all requests of the tenant while it is true, within seconds. Answers that are under way end.
     #[serde(default)]

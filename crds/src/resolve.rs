@@ -257,6 +257,7 @@ fn tenant_entry(
         class: tenant.spec.class,
         limits: limits_entry(&tenant.spec.limits),
         keys,
+        program: tenant.spec.program.clone(),
     }
 }
 

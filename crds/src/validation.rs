@@ -98,6 +98,15 @@ impl Checks {
     }
 }
 
+/// Whether the text is an address that can be downloaded.
+#[must_use]
+pub fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['?', '#']);
+    rest.and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(host, file)| is_host(host) && !file.is_empty())
+}
+
 /// 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn is_sha256(text: &str) -> bool {

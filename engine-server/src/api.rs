@@ -35,6 +35,7 @@ pub mod error;
 pub mod fields;
 mod flow;
 pub mod generation;
+mod guided;
 mod health;
 mod metrics_page;
 mod models;

@@ -40,7 +40,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher with one connection pool; installs the process-wide TLS provider if there is none yet.
     pub fn new(options: FetchOptions) -> Result<Self, FetchError> {
-        Ok(Self { client: client::build(&options)?, options })
+        Ok(Self { client: client::build()?, options })
     }
 
     /// Returns `wanted` from the store, from the Hugging Face cache or from its source, in this order.
@@ -122,6 +122,11 @@ impl Fetcher {
         }
         Ok(taken)
     }
+}
+
+/// A client with the roots, time-outs and redirects of downloads, for small files.
+pub fn http_client() -> Result<reqwest::Client, FetchError> {
+    client::build()
 }
 
 /// The file, if the store holds it already.

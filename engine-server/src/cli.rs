@@ -1,6 +1,7 @@
 //! The command line: what the user typed, the command that does it, and the exit code that says how it went.
 
 use std::{
+    ffi::OsString,
     io::{Write, stdout},
     process::ExitCode,
 };
@@ -50,6 +51,9 @@ enum Command {
     /// Prints the reference of the command line as Markdown
     #[command(hide = true)]
     HelpMarkdown,
+    /// Compiles a tenant's program from standard input, within limits; the server starts this itself
+    #[command(hide = true)]
+    CompileProgram(CompileProgramArgs),
 }
 
 /// Prints the version.
@@ -60,9 +64,20 @@ struct VersionArgs {
     json: bool,
 }
 
+/// Limits of the compiler's process.
+#[derive(Debug, Args)]
+struct CompileProgramArgs {
+    /// As the sandbox writes them
+    limits: Vec<OsString>,
+}
+
 /// Parses the process's arguments, runs the command, prints its error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before any thread is started: this process lowers its own limits.
+    if let Command::CompileProgram(args) = cli.command {
+        return realm_sandbox::admission::child_main(args.limits);
+    }
     match start(cli.command) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::from(exit::OK),
@@ -97,6 +112,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::List(args) => list::run(&args),
         Command::Download(args) => download::run(args).await,
         Command::Version(args) => version(&args),
+        Command::CompileProgram(_) => anyhow::bail!("the compiler runs without a runtime"),
         Command::HelpMarkdown => Ok(write!(stdout(), "{}", reference_markdown())?),
     }
 }

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod health;
 pub mod manifest;
 pub mod metrics;
+pub mod program;
 pub mod scheduler;
 pub mod server;
 pub mod state;

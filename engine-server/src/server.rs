@@ -14,6 +14,7 @@ use crate::{
     api,
     config::{ConfigError, ConfigSource, Limits},
     metrics::Metrics,
+    program::ProgramOptions,
     server::{
         listener::{Ending, Port},
         load::LoadingError,
@@ -113,6 +114,13 @@ impl Server {
         listener.local_addr().ok().or(self.options.management_addr)
     }
 
+    /// Lets tenants' programs run.
+    #[must_use]
+    pub fn with_programs(self, options: ProgramOptions) -> Self {
+        self.state.programs().configure(options);
+        self
+    }
+
     /// What its requests see.
     pub fn state(&self) -> &AppState {
         &self.state
@@ -205,7 +213,11 @@ impl Running {
                 digest = loaded.digest,
                 "the model is served"
             );
-            loaded.scheduler.ended().cancelled().await;
+            let model = std::sync::Arc::clone(&loaded.model);
+            tokio::select! {
+                () = loaded.scheduler.ended().cancelled() => {}
+                () = self.state.programs().keep(model) => {}
+            }
         }
         ServeError::EngineFailed
     }

@@ -13,6 +13,7 @@ use crate::{
     constraint::Constraints,
     health::{Health, HealthDocument, LoadedDocument},
     metrics::{MAX_TENANT_LABELS, Metrics, OTHER_TENANT, TenantLabels},
+    program::Programs,
     scheduler::Scheduler,
     tenant::{LabelRules, TenantDirectory, TenantTableError},
 };
@@ -69,6 +70,7 @@ struct Inner {
     loaded: OnceLock<Loaded>,
     health: Health,
     metrics: Metrics,
+    programs: Programs,
     limits: Limits,
     /// When the process began, in seconds since 1970; the `created` of the model.
     created: u64,
@@ -81,6 +83,8 @@ impl AppState {
         limits: Limits,
         metrics: Metrics,
     ) -> Result<Self, TenantTableError> {
+        let programs = Programs::default();
+        programs.replace(&resolved.tenants);
         let serving = serving(resolved)?;
         attach(&metrics, &serving);
         let inner = Inner {
@@ -88,6 +92,7 @@ impl AppState {
             loaded: OnceLock::new(),
             health: Health::loading(),
             metrics,
+            programs,
             limits,
             created: unix_seconds(),
         };
@@ -114,6 +119,11 @@ impl AppState {
         &self.inner.metrics
     }
 
+    /// The tenants' programs.
+    pub fn programs(&self) -> &Programs {
+        &self.inner.programs
+    }
+
     /// Bounds of everything.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
@@ -133,7 +143,9 @@ impl AppState {
 
     /// Takes a newly read configuration into use, at once for all later requests.
     pub fn replace(&self, resolved: Resolved) -> Result<(), ReplaceError> {
+        let wanted = resolved.tenants.clone();
         let mut next = serving(resolved)?;
+        self.inner.programs.replace(&wanted);
         let current = self.serving();
         let fields = restart_fields(&current.config, &next.config);
         if !fields.is_empty() {

@@ -10,7 +10,7 @@ use crate::{
     quantity::Quantity,
     validation::{
         Checks, InvalidManifest, NAME_MESSAGE, SERVED_NAME_MAX_CHARS, TEXT_MAX_CHARS, all_unique,
-        is_object_name, is_relative_path, is_served_name, is_sha256,
+        is_object_name, is_relative_path, is_served_name, is_sha256, is_url,
     },
 };
 
@@ -198,11 +198,4 @@ fn is_revision(revision: &str) -> bool {
     revision.len() <= 256
         && revision.starts_with(|first: char| first.is_ascii_alphanumeric())
         && revision.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte))
-}
-
-fn is_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let is_host = |host: &str| !host.is_empty() && !host.contains(['?', '#']);
-    rest.and_then(|rest| rest.split_once('/'))
-        .is_some_and(|(host, file)| is_host(host) && !file.is_empty())
 }

@@ -1,13 +1,18 @@
 //! The checks of the CRD schema once more, for a laptop without an API server: same fields, same words.
 
+use std::collections::BTreeSet;
+
 use crate::quantity::Quantity;
+use crate::realm_model::source::{SHA256_MESSAGE, URL_MESSAGE};
+use crate::realm_tenant::program::{GRANTS_MESSAGE, LIMITS_MESSAGE, TenantProgram};
 use crate::realm_tenant::{
     API_KEYS_MAX, ApiKey, KEY_NAME_MAX_CHARS, KEY_NAME_MESSAGE, KEYS_MESSAGE, MODELS_MAX,
     MODELS_MESSAGE, ORIGIN_MESSAGE, RealmTenant, TenantLimits, WEIGHT_MAX, WEIGHT_MESSAGE,
     expiry::EXPIRY_MAX_CHARS, limits,
 };
 use crate::validation::{
-    Checks, InvalidManifest, NAME_MAX_CHARS, NAME_MESSAGE, all_unique, is_label, is_object_name,
+    Checks, InvalidManifest, NAME_MAX_CHARS, NAME_MESSAGE, TEXT_MAX_CHARS, all_unique, is_label,
+    is_object_name, is_sha256, is_url,
 };
 
 const OBJECT_NAME_MAX_CHARS: usize = 253;
@@ -39,8 +44,20 @@ impl RealmTenant {
         let weight = (1..=WEIGHT_MAX).contains(&self.spec.weight);
         checks.require(weight, "spec.weight", WEIGHT_MESSAGE);
         check_limits(&self.spec.limits, &mut checks);
+        if let Some(program) = &self.spec.program {
+            check_program(program, &mut checks);
+        }
         checks.finish("RealmTenant", name)
     }
+}
+
+fn check_program(program: &TenantProgram, checks: &mut Checks) {
+    checks.length("spec.program.url", &program.url, TEXT_MAX_CHARS);
+    checks.require(is_url(&program.url), "spec.program.url", URL_MESSAGE);
+    checks.require(is_sha256(&program.sha256), "spec.program.sha256", SHA256_MESSAGE);
+    let unique = program.grants.iter().collect::<BTreeSet<_>>().len() == program.grants.len();
+    checks.require(unique, "spec.program.grants", GRANTS_MESSAGE);
+    checks.require(program.limits.are_in_bounds(), "spec.program.limits", LIMITS_MESSAGE);
 }
 
 fn check_key(key: &ApiKey, field: &str, checks: &mut Checks) {

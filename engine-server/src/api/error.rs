@@ -1,6 +1,6 @@
 //! The one place where errors become HTTP: `{"error":{"message","type","param","code"}}` with the status that fits.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
@@ -10,6 +10,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use realm_sandbox::{Breach, BreachKind, plan::Reject};
 use serde::Serialize;
 
 use crate::{
@@ -51,7 +52,7 @@ struct ErrorBody {
     #[serde(rename = "type")]
     kind: ErrorType,
     param: Option<String>,
-    code: &'static str,
+    code: Cow<'static, str>,
 }
 
 /// The JSON object around an error.
@@ -109,6 +110,11 @@ impl ApiError {
         error
     }
 
+    /// 422: the tenant's program wants what this server does not do.
+    pub fn unexecuted(message: &str) -> Self {
+        Self::refused(StatusCode::UNPROCESSABLE_ENTITY, "program_not_executed", message)
+    }
+
     /// Names the field.
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
@@ -136,10 +142,10 @@ impl ApiError {
     fn new(
         status: StatusCode,
         kind: ErrorType,
-        code: &'static str,
+        code: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
     ) -> Self {
-        let body = ErrorBody { message: message.into(), kind, param: None, code };
+        let body = ErrorBody { message: message.into(), kind, param: None, code: code.into() };
         Self { status, body, retry_after: None, close: false }
     }
 }
@@ -194,6 +200,40 @@ impl From<Failure> for ApiError {
             }
             Failure::Stopping => Self::unavailable("stopping", message).closing(),
         }
+    }
+}
+
+/// A program that failed. The tenant's own fault is no fault of the server, and of no use to send again.
+impl From<Breach> for ApiError {
+    fn from(breach: Breach) -> Self {
+        let message = breach.to_string();
+        match breach.kind {
+            BreachKind::Busy | BreachKind::Suspended => {
+                Self::unavailable("program_unavailable", message)
+            }
+            BreachKind::MinuteTime => {
+                let (status, kind) = (StatusCode::TOO_MANY_REQUESTS, ErrorType::RateLimitError);
+                let mut error = Self::new(status, kind, "program_time", message);
+                error.retry_after = Some(RETRY_OVERLOADED);
+                error
+            }
+            BreachKind::Host => Self::internal(message),
+            _ => Self::refused(StatusCode::UNPROCESSABLE_ENTITY, "program_failed", message),
+        }
+    }
+}
+
+/// A request that the tenant's program refuses, in its own words.
+impl From<Reject> for ApiError {
+    fn from(reject: Reject) -> Self {
+        let status = StatusCode::from_u16(reject.status).unwrap_or(StatusCode::FORBIDDEN);
+        let kind = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorType::PermissionError,
+            StatusCode::TOO_MANY_REQUESTS => ErrorType::RateLimitError,
+            _ => ErrorType::InvalidRequestError,
+        };
+        let code = if reject.code.is_empty() { "refused_by_program".into() } else { reject.code };
+        Self::new(status, kind, code, reject.message)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         context::RequestContext,
         error::ApiError,
         generation::Delivery,
+        guided::{Asked, Guided, guide, program_of},
         openai::Head,
         prepare::{Order, Room, prepare},
         sse::{self, StreamOptions},
@@ -117,14 +118,21 @@ async fn begin(
         default_output_tokens: state.limits().default_output_tokens,
     };
     let model = std::sync::Arc::clone(&loaded.model);
+    let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
+    let program = program_of(state, tenant)?;
+    let asked = Asked::new(state, context, tenant);
     let constraints = std::sync::Arc::clone(&loaded.constraints);
-    let preparing =
-        tokio::task::spawn_blocking(move || prepare(&order, &model, &constraints, room));
-    let prepared = preparing.await.map_err(|error| {
+    let preparing = tokio::task::spawn_blocking(move || {
+        let guided = match program {
+            Some(program) => guide(&program, order, &asked)?,
+            None => Guided::plain(order),
+        };
+        Ok((prepare(&guided.order, &model, &constraints, room)?, guided.filters))
+    });
+    let (prepared, filters) = preparing.await.map_err(|error| {
         tracing::error!(%error, "preparing a prompt failed");
         ApiError::internal("the prompt could not be prepared")
     })??;
-    let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
     let labels = TenantLabels {
         tenant: tenant.label.clone(),
         model: state.serving().config.served_name.clone(),
@@ -136,6 +144,7 @@ async fn begin(
     state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prepared.prompt_tokens as u64);
     let answers = Answers::new(
         receivers,
+        filters,
         state.metrics().clone(),
         labels,
         context.clone(),

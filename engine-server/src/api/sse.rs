@@ -12,14 +12,11 @@ use axum::{
 };
 use futures::stream;
 
-use crate::{
-    api::{
-        answers::{Answer, Answers},
-        context::RequestContext,
-        error::ApiError,
-        wire::Wire,
-    },
-    scheduler::event::Failure,
+use crate::api::{
+    answers::{Answer, Answers, Broken},
+    context::RequestContext,
+    error::ApiError,
+    wire::Wire,
 };
 
 const DONE: &str = "[DONE]";
@@ -85,7 +82,7 @@ impl<W: Wire> EventStream<W> {
 
     fn take(
         &mut self,
-        happened: Option<Result<(usize, Answer), Failure>>,
+        happened: Option<Result<(usize, Answer), Broken>>,
     ) -> serde_json::Result<()> {
         match happened {
             // The tokens at the end of an answer may have no text of their own.
@@ -93,10 +90,12 @@ impl<W: Wire> EventStream<W> {
             Some(Ok((index, Answer::Output(output)))) => {
                 self.pending.push_back(self.wire.output(index, &output)?);
             }
+            // What was sent is sent.
+            Some(Ok((_, Answer::Replaced(_)))) => {}
             Some(Ok((index, Answer::Finished(finish)))) => {
                 self.pending.push_back(self.wire.finish(index, finish.reason)?);
             }
-            Some(Err(failure)) => self.fail(&ApiError::from(failure)),
+            Some(Err(broken)) => self.fail(&ApiError::from(broken)),
             None => self.end()?,
         }
         Ok(())

@@ -29,6 +29,7 @@ pub(super) async fn respond(
                 whole[index].text.push_str(&output.text);
                 whole[index].logprobs.extend(output.logprobs);
             }
+            (index, Answer::Replaced(text)) => whole[index].text = text,
             (index, Answer::Finished(finish)) => whole[index].reason = finish.reason,
         }
     }

@@ -8,7 +8,7 @@ use reqwest::{
     redirect::{Attempt, Policy},
 };
 
-use super::{error::FetchError, options::FetchOptions};
+use super::error::FetchError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// No byte for this long means that the connection is dead.
@@ -17,7 +17,7 @@ const MAX_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("realm/", env!("CARGO_PKG_VERSION"));
 
 /// Builds the client.
-pub(super) fn build(_options: &FetchOptions) -> Result<Client, FetchError> {
+pub(super) fn build() -> Result<Client, FetchError> {
     // An error means that another part of the process installed its provider first, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS

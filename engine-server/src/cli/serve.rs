@@ -1,6 +1,7 @@
 //! `realm serve`: from manifests on a laptop, or from the operator's files in a cluster, to a running server.
 
 use std::{
+    ffi::OsString,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -11,6 +12,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use realm_crds::names::{API_PORT, MANAGEMENT_PORT};
 use realm_engine::engine::PackedIn;
+use realm_sandbox::{Compiler, CompilerLimits};
 
 use super::{
     exit::Exit,
@@ -24,11 +26,16 @@ use super::{
 use crate::{
     config::{ConfigSource, Limits, Resolved},
     digest::Digest,
+    program::ProgramOptions,
     server::{ModelFile, ServeError, Server, ServerOptions},
     store::Store,
     telemetry::{self, LogFormat},
 };
 
+/// The hidden verb that compiles one tenant's program.
+const COMPILE_PROGRAM: &str = "compile-program";
+/// Folder of compiled programs, in the store.
+const PROGRAMS_FOLDER: &str = "programs";
 /// In a cluster: how long endpoints may still send requests to a pod that is stopping.
 const CLUSTER_DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// In a cluster: how long the health document shows a fatal failure, so that the operator can read it.
@@ -104,11 +111,27 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let welcome = welcome.at(server.api_addr(), server.management_addr(), &resolved);
     welcome.loading();
     let told = tokio::spawn(welcome.say_when_ready(server.state().clone()));
+    let server = with_programs(server, args.store.open().ok().as_ref());
     let failure = Arc::new(Mutex::new(None));
     let model = find_model(args, resolved, Arc::clone(&failure));
     let ended = Box::pin(server.run(model, interrupts.token())).await;
     told.abort();
     ended.map_err(|error| explain(error, &failure))
+}
+
+/// Programs are compiled by this executable under its hidden verb, and kept in the store. A store that cannot be had
+/// says so when the model is looked for.
+fn with_programs(server: Server, store: Option<&Store>) -> Server {
+    match (store, std::env::current_exe()) {
+        (Some(store), Ok(realm)) => {
+            let verb = [OsString::from(COMPILE_PROGRAM)];
+            server.with_programs(ProgramOptions {
+                folder: store.root().join(PROGRAMS_FOLDER),
+                compiler: Compiler::new(realm, verb, CompilerLimits::default()),
+            })
+        }
+        _ => server,
+    }
 }
 
 /// The first cause knows its exit code; the server only keeps the words.

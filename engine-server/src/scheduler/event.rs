@@ -47,6 +47,8 @@ pub struct Output {
     pub text: String,
     /// Tokens produced since the last event.
     pub tokens: usize,
+    /// Which ones.
+    pub ids: Vec<TokenId>,
     /// One entry per token of the text, when asked for.
     pub logprobs: Vec<TokenLogprob>,
 }
@@ -90,6 +92,8 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` or the context is used up.
     Length,
+    /// The tenant's program ended it because of its content.
+    Filtered,
 }
 
 /// Why a sequence was ended from outside.

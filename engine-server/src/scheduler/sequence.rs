@@ -307,9 +307,9 @@ impl Sequence {
 
     fn end(&mut self, reason: FinishReason) -> bool {
         if self.unreported > 0 {
-            let output =
-                Output { tokens: std::mem::take(&mut self.unreported), ..Output::default() };
-            self.send(Event::Output(output));
+            let ids = self.unreported_ids();
+            let tokens = std::mem::take(&mut self.unreported);
+            self.send(Event::Output(Output { tokens, ids, ..Output::default() }));
         }
         self.send(Event::Finished(Finish {
             reason,
@@ -324,8 +324,14 @@ impl Sequence {
             return;
         }
         let logprobs = self.text.shown_logprobs();
+        let ids = self.unreported_ids();
         let tokens = std::mem::take(&mut self.unreported);
-        self.send(Event::Output(Output { text, tokens, logprobs }));
+        self.send(Event::Output(Output { text, tokens, ids, logprobs }));
+    }
+
+    /// The tokens that no event has told yet.
+    fn unreported_ids(&self) -> Vec<TokenId> {
+        self.tokens[self.tokens.len().saturating_sub(self.unreported)..].to_vec()
     }
 
     /// The channel has room for every event; a closed one is noticed by [`Self::is_abandoned`] before the next step.

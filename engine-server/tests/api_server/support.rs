@@ -7,6 +7,7 @@ use realm_crds::engine_config::{EngineConfig, TenantTable};
 use realm_engine::engine::PackedIn;
 use realm_engine_server::{
     config::{ConfigSource, Limits, Resolved},
+    program::ProgramOptions,
     server::{ModelFile, ServeError, Server, ServerOptions},
 };
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) drain_grace: Duration,
     pub(crate) failure_linger: Duration,
+    pub(crate) programs: Option<ProgramOptions>,
 }
 
 impl Default for Setup {
@@ -50,6 +52,7 @@ impl Default for Setup {
             limits: Limits::default(),
             drain_grace: Duration::ZERO,
             failure_linger: Duration::ZERO,
+            programs: None,
         }
     }
 }
@@ -109,6 +112,10 @@ impl Setup {
             failure_linger: self.failure_linger,
         };
         let server = Server::bind(options, source).await.expect("ports");
+        let server = match self.programs {
+            Some(programs) => server.with_programs(programs),
+            None => server,
+        };
         let shutdown = CancellationToken::new();
         let (api, management) =
             (server.api_addr(), server.management_addr().expect("a management port"));

@@ -55,6 +55,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             &["admission", "guest"],
             &["program"],
             &["run"],
+            &["filter"],
         ],
     ),
     (
@@ -63,6 +64,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             &["digest", "metrics", "telemetry", "config", "health", "threads", "constraint"],
             &["tenant", "store", "manifest"],
             &["artifact", "admission"],
+            &["program"],
             &["scheduler"],
             &["state"],
             &["api"],

@@ -1,0 +1,248 @@
+//! A tenant's program and a request: the program is asked before anything is computed, its plan becomes part of the
+//! order, and each answer gets a filter if the plan wants one. The guest runs beside the async threads and never beside
+//! the step loop.
+
+use std::sync::Arc;
+
+use realm_engine::chat_template::ChatMessage;
+use realm_sandbox::{
+    Hook, Program, Run,
+    filter::Filter,
+    plan::Plan,
+    wire::{Constraint, Message, Prompt as Shown, Request},
+};
+
+use crate::{
+    api::{
+        completion_request::Prompt,
+        context::RequestContext,
+        error::ApiError,
+        generation::{MAX_LOGIT_BIAS, MAX_STOP_STRINGS},
+        prepare::{Order, PromptSource},
+        structured::Structure,
+    },
+    constraint::{Grammar, SchemaRules},
+    program::Standing,
+    state::AppState,
+    tenant::Tenant,
+};
+
+/// What a program is told of a request beside the request itself.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Id of the request.
+    pub id: String,
+    /// The tenant.
+    pub tenant: String,
+    /// Name of the model.
+    pub model: String,
+    /// Tokens of an answer whose request names no maximum.
+    pub default_output_tokens: usize,
+}
+
+/// An order after its program has seen it.
+#[derive(Debug)]
+pub(super) struct Guided {
+    /// What is computed.
+    pub order: Order,
+    /// For each answer, what its text passes through.
+    pub filters: Vec<Option<Filter>>,
+}
+
+impl Guided {
+    /// An order without a program.
+    pub(super) fn plain(order: Order) -> Self {
+        Self { order, filters: Vec::new() }
+    }
+}
+
+/// The tenant's program, when it has one that runs.
+pub(super) fn program_of(
+    state: &AppState,
+    tenant: &Tenant,
+) -> Result<Option<Arc<Program>>, ApiError> {
+    let Some(found) = state.programs().of(&tenant.id) else { return Ok(None) };
+    match found.standing {
+        Standing::Ready(program) => Ok(Some(program)),
+        _ if found.open => Ok(None),
+        Standing::Preparing => {
+            let message = "the tenant's program is being prepared; try again soon";
+            Err(ApiError::unavailable("program_preparing", message))
+        }
+        Standing::Refused(reason) => {
+            let message = format!("the tenant's program is not used: {reason}");
+            Err(ApiError::unavailable("program_refused", message))
+        }
+    }
+}
+
+impl Asked {
+    /// About that request.
+    pub(super) fn new(state: &AppState, context: &RequestContext, tenant: &Tenant) -> Self {
+        Self {
+            id: context.id().to_owned(),
+            tenant: tenant.id.to_string(),
+            model: state.serving().config.served_name.clone(),
+            default_output_tokens: state.limits().default_output_tokens,
+        }
+    }
+
+    fn request(&self, order: &Order) -> Request {
+        let max_tokens = order.generation.max_tokens.unwrap_or(self.default_output_tokens);
+        Request {
+            id: self.id.clone(),
+            model: self.model.clone(),
+            tenant: self.tenant.clone(),
+            endpoint: match order.source {
+                PromptSource::Chat(_) => "chat",
+                PromptSource::Prompts(_) => "completions",
+            }
+            .to_owned(),
+            headers: Vec::new(),
+            max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
+            seed: seed(order),
+        }
+    }
+}
+
+/// Asks the program and applies its plan. Takes up to the program's deadlines.
+pub(super) fn guide(
+    program: &Arc<Program>,
+    mut order: Order,
+    asked: &Asked,
+) -> Result<Guided, ApiError> {
+    if program.has(Hook::Run) && !program.has(Hook::OnRequest) {
+        let message =
+            "the tenant's program is an agent, which this release of the server does not run";
+        return Err(ApiError::unavailable("program_refused", message));
+    }
+    let mut run = program.begin(seed(&order))?;
+    let plan = run.on_request(asked.request(&order), shown(&order)?)??;
+    apply(&plan, &mut order, asked)?;
+    let filters = filters(program, run, &plan, &order)?;
+    Ok(Guided { order, filters })
+}
+
+/// A request always has a seed by now: the client's, or a random one.
+fn seed(order: &Order) -> u64 {
+    order.generation.sampling.seed.unwrap_or_default()
+}
+
+/// The prompt as the program sees it.
+fn shown(order: &Order) -> Result<Shown, ApiError> {
+    match &order.source {
+        PromptSource::Chat(messages) => Ok(Shown::Chat(
+            messages
+                .iter()
+                .map(|message| Message {
+                    role: message.role.clone(),
+                    content: message.content.clone(),
+                })
+                .collect(),
+        )),
+        PromptSource::Prompts(prompts) => match prompts.as_slice() {
+            [Prompt::Text(text)] => Ok(Shown::Text(text.clone())),
+            [Prompt::Tokens(tokens)] => Ok(Shown::Tokens(tokens.clone())),
+            several => {
+                let message = format!(
+                    "`prompt` has {} prompts; a tenant with a program sends one in a request",
+                    several.len()
+                );
+                Err(ApiError::invalid("prompt", "invalid_value", message))
+            }
+        },
+    }
+}
+
+fn apply(plan: &Plan, order: &mut Order, asked: &Asked) -> Result<(), ApiError> {
+    check_executed(plan, asked)?;
+    if let Some(constraint) = &plan.constraint {
+        order.structure = Some(structure(constraint)?);
+    }
+    if let Some(prompt) = &plan.prompt {
+        order.source = source(prompt);
+    }
+    let generation = &mut order.generation;
+    let (sampling, wanted) = (&mut generation.sampling, &plan.sampling);
+    sampling.temperature = wanted.temperature.unwrap_or(sampling.temperature);
+    sampling.top_p = wanted.top_p.unwrap_or(sampling.top_p);
+    sampling.top_k = wanted.top_k.unwrap_or(sampling.top_k);
+    sampling.min_p = wanted.min_p.unwrap_or(sampling.min_p);
+    sampling.logit_bias.extend(&plan.bias);
+    sampling.logit_bias.truncate(2 * MAX_LOGIT_BIAS);
+    generation.stop.extend(plan.stop.iter().cloned());
+    generation.stop.truncate(2 * MAX_STOP_STRINGS);
+    if let Some(most) = plan.max_tokens {
+        let asked_for = generation.max_tokens.unwrap_or(asked.default_output_tokens);
+        generation.max_tokens = Some(asked_for.min(most as usize));
+    }
+    Ok(())
+}
+
+/// What a plan may say but this server does not do is refused by name, never left out.
+fn check_executed(plan: &Plan, asked: &Asked) -> Result<(), ApiError> {
+    if let Some(route) = plan.route.as_ref().filter(|route| **route != asked.model) {
+        return Err(ApiError::unexecuted(&format!(
+            "the tenant's program routes to the model `{route}`, which this server does not serve"
+        )));
+    }
+    if plan.logits {
+        return Err(ApiError::unexecuted(
+            "the tenant's program subscribes to on-logits, which this release of the server does not call",
+        ));
+    }
+    Ok(())
+}
+
+/// What the program wants the answer to be; it takes the place of what the client asked for.
+fn structure(constraint: &Constraint) -> Result<Structure, ApiError> {
+    let grammar = match constraint {
+        Constraint::JsonSchema(text) => match serde_json::from_str(text) {
+            Ok(schema) => Grammar::json_schema(schema, SchemaRules::Plain),
+            Err(error) => return Err(unusable(&error)),
+        },
+        Constraint::Regex(expression) => Grammar::regex(expression.clone()),
+        Constraint::Lark(grammar) => Grammar::lark(grammar.clone()),
+    };
+    let grammar = grammar.map_err(|error| unusable(&error))?;
+    Ok(Structure { field: "the tenant's program: constraint".to_owned(), grammar })
+}
+
+fn unusable(error: &dyn std::error::Error) -> ApiError {
+    ApiError::unexecuted(&format!("the constraint of the tenant's program cannot be used: {error}"))
+}
+
+fn source(prompt: &Shown) -> PromptSource {
+    match prompt {
+        Shown::Text(text) => PromptSource::Prompts(vec![Prompt::Text(text.clone())]),
+        Shown::Tokens(tokens) => PromptSource::Prompts(vec![Prompt::Tokens(tokens.clone())]),
+        Shown::Chat(messages) => PromptSource::Chat(
+            messages
+                .iter()
+                .map(|message| ChatMessage {
+                    role: message.role.clone(),
+                    content: message.content.clone(),
+                })
+                .collect(),
+        ),
+    }
+}
+
+/// Each answer has an instance of its own, so that answers do not see each other; the first goes on with the one that
+/// saw the request.
+fn filters(
+    program: &Arc<Program>,
+    run: Run,
+    plan: &Plan,
+    order: &Order,
+) -> Result<Vec<Option<Filter>>, ApiError> {
+    let mut filters = vec![Filter::new(run, plan)];
+    if filters[0].is_none() {
+        return Ok(Vec::new());
+    }
+    for choice in 1..order.generation.choices {
+        let run = program.begin(seed(order).wrapping_add(choice as u64))?;
+        filters.push(Filter::new(run, plan));
+    }
+    Ok(filters)
+}

@@ -1,0 +1,199 @@
+//! Tenants' programs in this server: which tenant has which, how far each is on its way from an address to code that
+//! runs, and the one that a request gets. Preparing takes place in the background, one program after the other; a
+//! request never waits for it.
+
+mod fetch;
+mod host;
+mod options;
+mod prepare;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use realm_crds::{
+    engine_config::TenantTable,
+    realm_tenant::program::{ProgramFailurePolicy, TenantProgram},
+};
+use realm_engine::engine::Model;
+use realm_sandbox::{Program, host::SystemClock, memory_store::MemoryStore};
+use tokio::sync::Notify;
+
+use crate::tenant::TenantId;
+pub use options::ProgramOptions;
+use prepare::{Kitchen, Trouble};
+
+/// Bytes of one tenant's keys and values.
+const STORE_BYTES: usize = 1 << 20;
+/// Time after which a program that could not be had is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How far a tenant's program is.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// It is fetched, looked at or compiled.
+    Preparing,
+    /// It runs.
+    Ready(Arc<Program>),
+    /// It cannot be used; the reason is for the tenant.
+    Refused(Arc<str>),
+}
+
+/// A tenant's program, as a request meets it.
+#[derive(Debug, Clone)]
+pub struct TenantStanding {
+    /// How far it is.
+    pub standing: Standing,
+    /// Whether requests go on without it.
+    pub open: bool,
+}
+
+/// All tenants' programs. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Programs {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    options: OnceLock<ProgramOptions>,
+    slots: Mutex<HashMap<TenantId, Slot>>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Slot {
+    wanted: TenantProgram,
+    standing: Standing,
+    store: Arc<MemoryStore>,
+    /// When one that could not be had is tried again.
+    retry: Option<Instant>,
+}
+
+/// A program to prepare.
+#[derive(Debug)]
+struct Order {
+    tenant: TenantId,
+    wanted: TenantProgram,
+    store: Arc<MemoryStore>,
+}
+
+impl Programs {
+    /// Lets programs run; without options every program is refused.
+    pub fn configure(&self, options: ProgramOptions) {
+        // A second time changes nothing: a process has one sandbox.
+        drop(self.inner.options.set(options));
+    }
+
+    /// Takes the programs of a newly read table into use. One that did not change goes on as it is; a changed one keeps
+    /// its tenant's keys and values.
+    pub fn replace(&self, table: &TenantTable) {
+        let mut slots = self.slots();
+        let mut old = std::mem::take(&mut *slots);
+        for entry in &table.tenants {
+            let Some(wanted) = &entry.program else { continue };
+            let id = TenantId::Named {
+                namespace: entry.namespace.as_str().into(),
+                name: entry.name.as_str().into(),
+            };
+            let slot = match old.remove(&id) {
+                Some(slot) if slot.wanted == *wanted => slot,
+                other => Slot {
+                    wanted: wanted.clone(),
+                    standing: Standing::Preparing,
+                    store: other.map_or_else(fresh_store, |slot| slot.store),
+                    retry: None,
+                },
+            };
+            slots.insert(id, slot);
+        }
+        drop(slots);
+        self.inner.changed.notify_one();
+    }
+
+    /// The program of a tenant, if it has one.
+    pub fn of(&self, tenant: &TenantId) -> Option<TenantStanding> {
+        let slots = self.slots();
+        let slot = slots.get(tenant)?;
+        let open = slot.wanted.failure_policy == ProgramFailurePolicy::Open;
+        Some(TenantStanding { standing: slot.standing.clone(), open })
+    }
+
+    /// Prepares programs as they come, for that model; ends only with the task.
+    pub async fn keep(&self, model: Arc<Model>) {
+        let mut kitchen = None;
+        loop {
+            while let Some(order) = self.next() {
+                let prepared = self.prepare(&mut kitchen, &model, &order).await;
+                self.finish(&order, prepared);
+            }
+            tokio::select! {
+                () = self.inner.changed.notified() => {}
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    async fn prepare(
+        &self,
+        kitchen: &mut Option<Arc<Kitchen>>,
+        model: &Arc<Model>,
+        order: &Order,
+    ) -> Result<Arc<Program>, Trouble> {
+        let kitchen = match kitchen {
+            Some(ready) => ready,
+            None => {
+                let options = self.inner.options.get().cloned();
+                kitchen.insert(Arc::new(Kitchen::open(options, Arc::clone(model))?))
+            }
+        };
+        kitchen.prepare(&order.tenant, &order.wanted, &order.store).await
+    }
+
+    fn next(&self) -> Option<Order> {
+        let now = Instant::now();
+        self.slots()
+            .iter()
+            .find(|(_, slot)| match slot.retry {
+                Some(retry) => retry <= now,
+                None => matches!(slot.standing, Standing::Preparing),
+            })
+            .map(|(tenant, slot)| Order {
+                tenant: tenant.clone(),
+                wanted: slot.wanted.clone(),
+                store: Arc::clone(&slot.store),
+            })
+    }
+
+    /// Notes how it went, unless the tenant wants another program by now.
+    fn finish(&self, order: &Order, prepared: Result<Arc<Program>, Trouble>) {
+        let (standing, retry) = match prepared {
+            Ok(program) => {
+                tracing::info!(tenant = %order.tenant, "the tenant's program is ready");
+                (Standing::Ready(program), None)
+            }
+            Err(trouble) => {
+                tracing::warn!(tenant = %order.tenant, %trouble, "the tenant's program is not used");
+                let retry = trouble.may_pass().then(|| Instant::now() + RETRY);
+                (Standing::Refused(trouble.to_string().into()), retry)
+            }
+        };
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get_mut(&order.tenant)
+            && slot.wanted == order.wanted
+        {
+            slot.standing = standing;
+            slot.retry = retry;
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<TenantId, Slot>> {
+        self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fresh_store() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new(Arc::new(SystemClock::default()), STORE_BYTES))
+}
