@@ -107,6 +107,7 @@ mod tests {
             class: TenantClass::Standard,
             limits: LimitsEntry::default(),
             keys: keys.iter().map(key).collect(),
+            program: None,
         }
     }
 

@@ -127,7 +127,8 @@ async fn begin(
             Some(program) => guide(&program, order, &asked)?,
             None => Guided::plain(order),
         };
-        Ok((prepare(&guided.order, &model, &constraints, room)?, guided.filters))
+        let prepared = prepare(&guided.order, &model, &constraints, room)?;
+        Ok::<_, ApiError>((prepared, guided.filters))
     });
     let (prepared, filters) = preparing.await.map_err(|error| {
         tracing::error!(%error, "preparing a prompt failed");
