@@ -23,13 +23,11 @@ use super::{
     report::Report,
     rounds::Round,
     row::{Row, Target},
+    tenants::{
+        client::{Client, Latencies},
+        server::{Server, Tenant},
+    },
 };
-
-mod client;
-mod server;
-
-use client::{Client, Latencies};
-use server::{Server, Tenant};
 
 /// Places in the batch.
 const PARALLEL: usize = 8;
