@@ -40,25 +40,11 @@ pub(crate) fn measure(
 ) -> Result<()> {
     report.say("timing of shared prefixes");
     let model = models.demo()?;
-    let server = Server::start(binary, &model, PARALLEL, plan.threads)?;
-    let victim = Client::new(&server, Tenant::Quiet);
-    let attacker = Client::new(&server, Tenant::Noisy);
     let before = CpuTime::now();
-    let (mut others, mut unknown, mut own) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..plan.tokens(PROMPTS) {
-        let known = prompt(&format!("Known {number}"));
-        first(&victim, &known)?;
-        // Which one goes first must not matter.
-        let fresh = prompt(&format!("Fresh {number}"));
-        if number.is_multiple_of(2) {
-            others.push(first(&attacker, &known)?);
-            unknown.push(first(&attacker, &fresh)?);
-        } else {
-            unknown.push(first(&attacker, &fresh)?);
-            others.push(first(&attacker, &known)?);
-        }
-        own.push(first(&attacker, &fresh)?);
-    }
+    let Times { others, unknown, own } = {
+        let server = Server::start(binary, &model, PARALLEL, plan.threads)?;
+        ask(&server, plan.tokens(PROMPTS))?
+    };
     let busy = CpuTime::now().zip(before).and_then(|(now, before)| now.others_since(before));
     let rows = [
         (
@@ -74,6 +60,38 @@ pub(crate) fn measure(
         report.row(row, busy.unwrap_or(0.0));
     }
     Ok(())
+}
+
+/// Seconds to the attacker's first tokens.
+#[derive(Debug, Default)]
+struct Times {
+    /// Of prompts that the victim has asked.
+    others: Vec<f64>,
+    /// Of prompts that nobody has asked.
+    unknown: Vec<f64>,
+    /// Of those, asked again.
+    own: Vec<f64>,
+}
+
+fn ask(server: &Server, prompts: usize) -> Result<Times> {
+    let victim = Client::new(server, Tenant::Quiet);
+    let attacker = Client::new(server, Tenant::Noisy);
+    let mut times = Times::default();
+    for number in 0..prompts {
+        let known = prompt(&format!("Known {number}"));
+        first(&victim, &known)?;
+        let fresh = prompt(&format!("Fresh {number}"));
+        // Which one goes first must not matter.
+        if number.is_multiple_of(2) {
+            times.others.push(first(&attacker, &known)?);
+            times.unknown.push(first(&attacker, &fresh)?);
+        } else {
+            times.unknown.push(first(&attacker, &fresh)?);
+            times.others.push(first(&attacker, &known)?);
+        }
+        times.own.push(first(&attacker, &fresh)?);
+    }
+    Ok(times)
 }
 
 /// Seconds to the first token.
