@@ -41,6 +41,7 @@ mod models;
 mod observe;
 pub mod openai;
 mod prepare;
+mod rate_headers;
 mod sse;
 pub mod structured;
 mod whole;
@@ -101,7 +102,12 @@ fn cors() -> CorsLayer {
         .allow_origin(AnyOrigin)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([HeaderName::from_static(context::REQUEST_ID), RETRY_AFTER])
+        .expose_headers(
+            [HeaderName::from_static(context::REQUEST_ID), RETRY_AFTER]
+                .into_iter()
+                .chain(rate_headers::names())
+                .collect::<Vec<_>>(),
+        )
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

@@ -9,6 +9,7 @@ use realm_crds::engine_config::EngineConfig;
 use realm_engine::engine::Model;
 
 use crate::{
+    admission::ledger::Ledger,
     config::{Limits, Resolved},
     constraint::Constraints,
     health::{Health, HealthDocument, LoadedDocument},
@@ -69,6 +70,7 @@ struct Inner {
     loaded: OnceLock<Loaded>,
     health: Health,
     metrics: Metrics,
+    ledger: Ledger,
     limits: Limits,
     /// When the process began, in seconds since 1970; the `created` of the model.
     created: u64,
@@ -88,6 +90,7 @@ impl AppState {
             loaded: OnceLock::new(),
             health: Health::loading(),
             metrics,
+            ledger: Ledger::default(),
             limits,
             created: unix_seconds(),
         };
@@ -112,6 +115,11 @@ impl AppState {
     /// Counters and histograms.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// What each tenant has used of its limits.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
     }
 
     /// Bounds of everything.
@@ -140,6 +148,7 @@ impl AppState {
             next.config = current.config.clone();
         }
         attach(&self.inner.metrics, &next);
+        self.inner.ledger.keep(next.tenants.tenants().map(|tenant| &tenant.id));
         *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         if fields.is_empty() {
             Ok(())

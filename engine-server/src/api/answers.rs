@@ -3,11 +3,14 @@
 
 use std::time::Instant;
 
-use futures::{StreamExt as _, stream::SelectAll};
+use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
+use jiff::Timestamp;
+use tokio::task::unconstrained;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::ledger::Lease,
     api::{context::RequestContext, openai::Usage},
     metrics::{Metrics, ModelLabels, TenantLabels, observe_seconds},
     scheduler::{
@@ -27,6 +30,7 @@ pub(super) struct Answers {
     stopping: CancellationToken,
     completion_tokens: usize,
     cached_tokens: usize,
+    lease: Lease,
 }
 
 /// When the tokens of one answer came.
@@ -54,7 +58,9 @@ impl Answers {
         labels: TenantLabels,
         context: RequestContext,
         stopping: CancellationToken,
+        mut lease: Lease,
     ) -> Self {
+        lease.begun();
         let open = receivers.len();
         let clocks = vec![Clock::default(); open];
         let mut events = SelectAll::new();
@@ -74,6 +80,7 @@ impl Answers {
             stopping,
             completion_tokens: 0,
             cached_tokens: 0,
+            lease,
         }
     }
 
@@ -117,6 +124,7 @@ impl Answers {
 
     fn measure(&mut self, index: usize, tokens: usize) {
         let now = Instant::now();
+        self.lease.spend(Timestamp::now(), tokens);
         self.metrics.output_tokens.get_or_create(&self.labels).inc_by(tokens as u64);
         let clock = &mut self.clocks[index];
         match clock.last.replace(now) {
@@ -152,5 +160,16 @@ impl Answers {
     fn failed(&mut self, failure: Failure) -> Failure {
         self.open = 0;
         failure
+    }
+}
+
+impl Drop for Answers {
+    /// Tokens that were computed and that nobody fetched count as well.
+    fn drop(&mut self) {
+        while let Some(Some((_, event))) = unconstrained(self.events.next()).now_or_never() {
+            if let Some(Event::Output(output)) = event {
+                self.lease.spend(Timestamp::now(), output.tokens);
+            }
+        }
     }
 }

@@ -1,23 +1,28 @@
 //! The way of a generating request, the same for every endpoint: enter, name a model, prepare, queue, answer.
 
+use std::sync::Arc;
+
 use axum::{http::HeaderMap, response::Response};
+use jiff::Timestamp;
 
 use crate::{
-    admission::authenticate,
+    admission::{authenticate, exceeded::Exceeded, ledger::Lease},
     api::{
         answers::Answers,
         context::RequestContext,
         error::ApiError,
         generation::Delivery,
         openai::Head,
-        prepare::{Order, Room, prepare},
+        prepare::{Order, Prepared, Room, prepare},
         sse::{self, StreamOptions},
         whole,
         wire::Wire,
     },
     health::Status,
-    metrics::{ReasonLabels, TenantLabels},
+    metrics::{LimitLabels, ReasonLabels, Route, TenantLabels},
+    scheduler::event::Failure,
     state::{AppState, Loaded},
+    tenant::Tenant,
 };
 
 /// Names the tenant of a request, or refuses it.
@@ -26,10 +31,10 @@ pub(super) fn enter(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<(), ApiError> {
-    match authenticate(headers, &state.serving().tenants, jiff::Timestamp::now()) {
+    match authenticate(headers, &state.serving().tenants, Timestamp::now()) {
         Ok(tenant) => {
-            context.set_tenant(tenant);
-            Ok(())
+            context.set_tenant(Arc::clone(&tenant));
+            count_request(state, context, &tenant)
         }
         Err(refusal) => {
             state
@@ -40,6 +45,38 @@ pub(super) fn enter(
             Err(refusal.into())
         }
     }
+}
+
+/// Counts a generating request against the tenant's limit.
+fn count_request(
+    state: &AppState,
+    context: &RequestContext,
+    tenant: &Tenant,
+) -> Result<(), ApiError> {
+    if !matches!(context.route(), Route::chat_completions | Route::completions) {
+        return Ok(());
+    }
+    let account = state.ledger().account(&tenant.id);
+    account
+        .request(tenant, Timestamp::now())
+        .map_err(|exceeded| limit_reached(state, context, tenant, exceeded))
+}
+
+/// Counts a refusal by a limit of the tenant.
+fn limit_reached(
+    state: &AppState,
+    context: &RequestContext,
+    tenant: &Tenant,
+    exceeded: Exceeded,
+) -> ApiError {
+    tracing::debug!(request_id = context.id(), %exceeded, "refused by a limit");
+    let labels = LimitLabels {
+        tenant: tenant.label.clone(),
+        model: state.serving().config.served_name.clone(),
+        limit: exceeded.limit.field(),
+    };
+    state.metrics().limit_refusals.get_or_create(&labels).inc();
+    exceeded.into()
 }
 
 /// The open model, when requests are answered.
@@ -73,7 +110,7 @@ pub(super) fn head(
     Head {
         id: format!("{id_prefix}-{}", uuid::Uuid::now_v7().simple()),
         object,
-        created: jiff::Timestamp::now().as_second().max(0) as u64,
+        created: Timestamp::now().as_second().max(0) as u64,
         model: state.serving().config.served_name.clone(),
         system_fingerprint: format!("realm-{}-{digest}", env!("CARGO_PKG_VERSION")),
     }
@@ -112,19 +149,19 @@ async fn begin(
     order: Order,
 ) -> Result<(Answers, usize), ApiError> {
     let loaded = ready(state)?;
-    let room = Room {
-        context_length: loaded.context_length,
-        default_output_tokens: state.limits().default_output_tokens,
-    };
-    let model = std::sync::Arc::clone(&loaded.model);
-    let constraints = std::sync::Arc::clone(&loaded.constraints);
+    let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
+    let room =
+        Room::new(loaded.context_length, state.limits().default_output_tokens, &tenant.limits);
+    let asked = order.generation.max_tokens.is_some();
+    let model = Arc::clone(&loaded.model);
+    let constraints = Arc::clone(&loaded.constraints);
     let preparing =
         tokio::task::spawn_blocking(move || prepare(&order, &model, &constraints, room));
     let prepared = preparing.await.map_err(|error| {
         tracing::error!(%error, "preparing a prompt failed");
         ApiError::internal("the prompt could not be prepared")
     })??;
-    let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
+    let lease = take_turn(state, context, tenant, loaded, &prepared, asked).await?;
     let labels = TenantLabels {
         tenant: tenant.label.clone(),
         model: state.serving().config.served_name.clone(),
@@ -140,8 +177,33 @@ async fn begin(
         labels,
         context.clone(),
         loaded.scheduler.stopping().clone(),
+        lease,
     );
     Ok((answers, prepared.prompt_tokens))
+}
+
+/// Counts the request's tokens and waits for its turn among the tenant's requests. `asked` says that the request names
+/// the length of its answers.
+async fn take_turn(
+    state: &AppState,
+    context: &RequestContext,
+    tenant: &Arc<Tenant>,
+    loaded: &Loaded,
+    prepared: &Prepared,
+    asked: bool,
+) -> Result<Lease, ApiError> {
+    let reached = |exceeded| limit_reached(state, context, tenant, exceeded);
+    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
+    let answer = if asked { answer as u64 } else { 0 };
+    let account = state.ledger().account(&tenant.id);
+    let mut lease = account
+        .open(tenant, Timestamp::now(), prepared.prompt_tokens as u64, answer)
+        .map_err(reached)?;
+    tokio::select! {
+        turn = lease.turn() => turn.map_err(reached)?,
+        () = loaded.scheduler.stopping().cancelled() => return Err(Failure::Stopping.into()),
+    }
+    Ok(lease)
 }
 
 fn unavailable(status: Status) -> ApiError {

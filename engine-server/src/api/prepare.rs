@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use realm_crds::engine_config::LimitsEntry;
 use realm_engine::{
     chat_template::ChatMessage,
     engine::{Model, Task, TokenId},
@@ -51,6 +52,25 @@ pub(super) struct Room {
     pub context_length: usize,
     /// Tokens of an answer whose request names no maximum, at most.
     pub default_output_tokens: usize,
+    /// Tokens that a request may ask for as its answer, when its tenant has such a limit.
+    pub max_output_tokens: Option<usize>,
+    /// Whether the tenant's limit is shorter than the model's context.
+    pub by_tenant: bool,
+}
+
+impl Room {
+    /// What the server and the tenant's limits leave.
+    pub(super) fn new(context: usize, default_output: usize, limits: &LimitsEntry) -> Self {
+        let count = |limit: Option<u32>| limit.map(|tokens| tokens as usize);
+        let max_output_tokens = count(limits.max_output_tokens);
+        let of_tenant = count(limits.max_context_tokens).unwrap_or(context);
+        Self {
+            context_length: context.min(of_tenant),
+            default_output_tokens: max_output_tokens.unwrap_or(default_output).min(default_output),
+            max_output_tokens,
+            by_tenant: of_tenant < context,
+        }
+    }
 }
 
 /// Sequences of a request: `choices` for each prompt, prompt by prompt.
@@ -71,6 +91,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, ApiError> {
     check_generates(model)?;
     check_bias(&order.generation, model)?;
+    check_answer(&order.generation, room)?;
     let prompts = match &order.source {
         PromptSource::Chat(messages) => vec![chat_tokens(messages, model, room)?],
         PromptSource::Prompts(prompts) => prompts
@@ -189,6 +210,19 @@ fn check_bias(generation: &Generation, model: &Model) -> Result<(), ApiError> {
     }
 }
 
+/// Refused rather than cut: the client would not know why its answer ends early.
+fn check_answer(generation: &Generation, room: Room) -> Result<(), ApiError> {
+    match (generation.max_tokens, room.max_output_tokens) {
+        (Some(asked), Some(limit)) if asked > limit => {
+            let message = format!(
+                "`max_tokens` is {asked} and the limit maxOutputTokens of this tenant is {limit}; ask for at most that many"
+            );
+            Err(ApiError::invalid("max_tokens", "max_output_tokens_exceeded", message))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn outside_vocabulary(param: &str, token: TokenId, vocabulary: usize) -> ApiError {
     let message =
         format!("`{param}` has the token {token}; the model's tokens are 0 to {}", vocabulary - 1);
@@ -219,9 +253,13 @@ fn check_bytes(field: &str, bytes: usize, room: Room) -> Result<(), ApiError> {
 }
 
 fn too_long(field: &str, tokens: &str, room: Room) -> ApiError {
+    let holder = if room.by_tenant {
+        "the limit maxContextTokens of this tenant is"
+    } else {
+        "the context holds"
+    };
     let message = format!(
-        "the prompt has {tokens} tokens and the answer needs at least one more, but the context holds {}; \
-         shorten the prompt",
+        "the prompt has {tokens} tokens and the answer needs at least one more, but {holder} {}; shorten the prompt",
         room.context_length
     );
     ApiError::invalid(field, "context_length_exceeded", message)
