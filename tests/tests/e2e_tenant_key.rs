@@ -10,12 +10,13 @@ use realm_crds::{
     names::{GENERATED_KEY, generated_secret},
 };
 use realm_tests::{
+    namespace::Namespace,
     probe::Probe,
     realm::{EXAMPLE, READY_LIMIT, await_ready, chat_url, example, holds, question},
     wait::{Seen, await_condition},
     with_realm,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Three seconds are the aim, and printed; the machine of a test is busy with other pods.
 const IN_FORCE_LIMIT: Duration = Duration::from_secs(15);
@@ -57,33 +58,7 @@ fn a_tenant_key_opens_a_closed_model() -> Result<()> {
         let stored = hidden.matches(key.as_str()).count();
         ensure!(stored == 0, "the key stands in plain text in {stored} places");
 
-        let until = |what: &str, edit: &Value, status: u16| {
-            let start = Instant::now();
-            let edit = edit.to_string();
-            namespace.kubectl(&[
-                "patch",
-                "realmtenant",
-                "acme",
-                "--type",
-                "merge",
-                "--patch",
-                &edit,
-            ])?;
-            await_condition(what, IN_FORCE_LIMIT, || {
-                let answer = ask(&[&bearer])?;
-                Ok(Seen::when(answer.status == status, format!("status {}", answer.status)))
-            })?;
-            println!("{what}: in force after {:.1} s", start.elapsed().as_secs_f64());
-            anyhow::Ok(())
-        };
-        until("spec.suspend", &json!({"spec": {"suspend": true}}), 403)?;
-        until("the end of spec.suspend", &json!({"spec": {"suspend": false}}), 200)?;
-        let limits = json!({"spec": {"limits": {"requestsPerMinute": 1}}});
-        until("spec.limits.requestsPerMinute", &limits, 429)?;
-        let past = json!({"spec": {"apiKeys": [
-            {"name": "main", "generate": true, "expiresAt": "2026-01-01T00:00:00Z"}
-        ]}});
-        until("the end of a key", &past, 401)?;
+        edits_are_in_force(namespace, || Ok(ask(&[&bearer])?.status))?;
 
         namespace.kubectl(&["delete", "realmtenant", "acme"])?;
         await_condition("the end of the deleted tenant's key", READY_LIMIT, || {
@@ -94,4 +69,25 @@ fn a_tenant_key_opens_a_closed_model() -> Result<()> {
             ))
         })
     })
+}
+
+/// Edits the tenant, and waits until its key is answered as the edit says. `status` asks once.
+fn edits_are_in_force(namespace: &Namespace<'_>, status: impl Fn() -> Result<u16>) -> Result<()> {
+    let past = json!([{"name": "main", "generate": true, "expiresAt": "2026-01-01T00:00:00Z"}]);
+    for (spec, wanted) in [
+        (json!({"suspend": true}), 403),
+        (json!({"suspend": false}), 200),
+        (json!({"limits": {"requestsPerMinute": 1}}), 429),
+        (json!({"apiKeys": past}), 401),
+    ] {
+        let edit = json!({"spec": spec}).to_string();
+        let start = Instant::now();
+        namespace.kubectl(&["patch", "realmtenant", "acme", "--type", "merge", "--patch", &edit])?;
+        await_condition(&edit, IN_FORCE_LIMIT, || {
+            let seen = status()?;
+            Ok(Seen::when(seen == wanted, format!("status {seen}")))
+        })?;
+        println!("{edit}: in force after {:.1} s", start.elapsed().as_secs_f64());
+    }
+    Ok(())
 }
