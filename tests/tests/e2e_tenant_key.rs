@@ -79,10 +79,19 @@ fn edits_are_in_force(namespace: &Namespace<'_>, status: impl Fn() -> Result<u16
         (json!({"suspend": false}), 200),
         (json!({"limits": {"requestsPerMinute": 1}}), 429),
         (json!({"apiKeys": past}), 401),
+        (json!({"apiKeys": [{"name": "main", "generate": true}], "limits": null}), 200),
     ] {
         let edit = json!({"spec": spec}).to_string();
         let start = Instant::now();
-        namespace.kubectl(&["patch", "realmtenant", "acme", "--type", "merge", "--patch", &edit])?;
+        namespace.kubectl(&[
+            "patch",
+            "realmtenant",
+            "acme",
+            "--type",
+            "merge",
+            "--patch",
+            &edit,
+        ])?;
         await_condition(&edit, IN_FORCE_LIMIT, || {
             let seen = status()?;
             Ok(Seen::when(seen == wanted, format!("status {seen}")))
