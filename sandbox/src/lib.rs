@@ -12,6 +12,7 @@ pub mod budget;
 mod capabilities;
 pub mod counters;
 pub mod engine;
+pub mod filter;
 pub mod grants;
 mod guest;
 pub mod host;

@@ -19,6 +19,7 @@ pub(crate) mod plan {
     pub(crate) const BIAS: u32 = 76;
     pub(crate) const CONSTRAINT: u32 = 84;
     pub(crate) const REDACT: u32 = 100;
+    pub(crate) const REDACTION: u32 = 108;
     pub(crate) const WAKE: u32 = 116;
     pub(crate) const SUBSCRIBE: u32 = 124;
     pub(crate) const EVERY: u32 = 128;

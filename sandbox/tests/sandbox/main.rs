@@ -12,6 +12,7 @@ mod abuse;
 mod admission;
 mod agent;
 mod breaker;
+mod filter;
 mod guests;
 mod hooks;
 mod hostile;

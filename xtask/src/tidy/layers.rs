@@ -55,6 +55,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             &["admission", "guest"],
             &["program"],
             &["run"],
+            &["filter"],
         ],
     ),
     (
