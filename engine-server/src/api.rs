@@ -28,6 +28,7 @@ mod answers;
 pub mod body;
 mod chat_completions;
 pub mod chat_request;
+mod chat_wire;
 pub mod completion_request;
 mod completions;
 pub mod context;
@@ -44,6 +45,7 @@ mod prepare;
 mod rate_headers;
 mod sse;
 pub mod structured;
+pub mod tools;
 mod whole;
 mod wire;
 

@@ -23,3 +23,5 @@ mod support;
 mod tenants;
 #[path = "../../engine/tests/support/tiny_model.rs"]
 mod tiny_model;
+#[path = "api_server/tools.rs"]
+mod tools;

@@ -15,6 +15,7 @@ use crate::{
         openai::Head,
         prepare::{Order, Prepared, Room, prepare},
         sse::{self, StreamOptions},
+        tools::ToolSyntax,
         whole,
         wire::Wire,
     },
@@ -129,10 +130,11 @@ pub(super) async fn answer<W: Wire>(
     state: &AppState,
     context: RequestContext,
     order: Order,
-    wire: W,
+    mut wire: W,
 ) -> Result<Response, ApiError> {
     let delivery = order.generation.delivery;
-    let (answers, prompt_tokens) = begin(state, &context, order).await?;
+    let Begun { answers, prompt_tokens, syntax } = begin(state, &context, order).await?;
+    wire.expect(answers.count(), syntax);
     match delivery {
         Delivery::Whole => whole::respond(wire, answers, prompt_tokens).await,
         Delivery::Stream { include_usage } => {
@@ -143,11 +145,18 @@ pub(super) async fn answer<W: Wire>(
     }
 }
 
+/// A request whose sequences are queued.
+struct Begun {
+    answers: Answers,
+    prompt_tokens: usize,
+    syntax: Option<ToolSyntax>,
+}
+
 async fn begin(
     state: &AppState,
     context: &RequestContext,
     order: Order,
-) -> Result<(Answers, usize), ApiError> {
+) -> Result<Begun, ApiError> {
     let loaded = ready(state)?;
     let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
     let room =
@@ -179,7 +188,7 @@ async fn begin(
         loaded.scheduler.stopping().clone(),
         lease,
     );
-    Ok((answers, prepared.prompt_tokens))
+    Ok(Begun { answers, prompt_tokens: prepared.prompt_tokens, syntax: prepared.syntax })
 }
 
 /// Counts the request's tokens and waits for its turn among the tenant's requests. `asked` says that the request names
