@@ -90,7 +90,7 @@ fn a_copy_is_made_once_and_found_again() {
     let place = Place::new();
     let (made, state) = place.open();
     let PackedState::Made(path) = state else { panic!("{state:?}") };
-    assert_eq!(place.files(), [path.clone()]);
+    assert_eq!(place.files(), std::slice::from_ref(&path));
     let (found, state) = place.open();
     assert_eq!(state, PackedState::Found(path));
     let expected = in_memory(&place.model);
@@ -146,7 +146,7 @@ fn a_changed_model_is_packed_anew_and_the_old_copy_goes() {
     let at = bytes.len() - 3000;
     bytes[at] ^= 0x01;
     fs::write(&place.model, bytes).unwrap();
-    let later = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::now() + Duration::from_mins(1);
     File::options().write(true).open(&place.model).unwrap().set_modified(later).unwrap();
     let (model, state) = place.open();
     let PackedState::Made(new) = state else { panic!("{state:?}") };
