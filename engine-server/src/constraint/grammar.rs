@@ -46,9 +46,7 @@ impl Grammar {
 
     /// JSON that is valid for a schema.
     pub fn json_schema(schema: Value, rules: SchemaRules) -> Result<Self, GrammarError> {
-        check_root(&schema)?;
-        schema::check(&schema, rules)?;
-        Ok(Self { kind: Kind::Json(with_options(schema)) })
+        checked(schema, rules).map(|schema| Self { kind: Kind::Json(schema) })
     }
 
     /// A text that a regular expression matches as a whole.
@@ -106,19 +104,17 @@ fn literal(text: &str) -> String {
 
 /// JSON of a schema as a part of a Lark grammar.
 pub fn json_schema_literal(schema: Value, rules: SchemaRules) -> Result<String, GrammarError> {
-    check_root(&schema)?;
-    schema::check(&schema, rules)?;
-    Ok(format!("%json {}", with_options(schema)))
+    checked(schema, rules).map(|schema| format!("%json {schema}"))
 }
 
-fn check_root(schema: &Value) -> Result<(), GrammarError> {
-    if schema.is_object() {
-        return Ok(());
+/// A schema that is accepted, as the compiler gets it.
+fn checked(schema: Value, rules: SchemaRules) -> Result<Value, GrammarError> {
+    if !schema.is_object() {
+        let reason = "the schema must be an object, for example {\"type\": \"object\"}";
+        return Err(GrammarError::invalid("", reason));
     }
-    Err(GrammarError::invalid(
-        "",
-        "the schema must be an object, for example {\"type\": \"object\"}",
-    ))
+    schema::check(&schema, rules)?;
+    Ok(with_options(schema))
 }
 
 /// One line, a space after each comma and colon, as models are used to write it: nothing is left to white space, on which

@@ -22,7 +22,7 @@ use realm_engine_server::{
         event::{Event, Failure, Finish, SequenceRequest, SubmitError},
         fairness::{DECODE_COST, PREFILL_COST, Rules},
         queue::QueueBounds,
-        seam::{Pages, StepEngine},
+        seam::StepEngine,
     },
     tenant::{Tenant, TenantId},
 };
@@ -79,6 +79,14 @@ struct Recorder {
 }
 
 impl StepEngine for Recorder {
+    fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
     fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
         let owner = match &salt {
             PrefixSalt::Private(name) => name.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -89,37 +97,9 @@ impl StepEngine for Recorder {
         Ok(id)
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        self.engine.reuse_prefix(id, tokens)
-    }
-
     fn free_sequence(&mut self, id: SequenceId) {
         self.owners.remove(&id);
         self.engine.free_sequence(id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        self.engine.sequence_len(id)
-    }
-
-    fn context_length(&self) -> usize {
-        self.engine.context_length()
-    }
-
-    fn pages(&self) -> Pages {
-        self.engine.pages()
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        self.engine.pages_held(id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        self.engine.shared_pages(salt, tokens)
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        self.engine.truncate(id, length)
     }
 
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {

@@ -1,39 +1,17 @@
 //! Packed weights in a folder: made once, found again, never served when they are torn, rotten or of another file.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-#![allow(dead_code, reason = "the tool that writes models holds more than these tests call")]
-
-#[path = "../examples/synth/block_pool.rs"]
-mod block_pool;
-#[path = "../examples/synth/mix.rs"]
-mod mix;
-#[path = "../examples/synth/model.rs"]
-mod model;
-#[path = "../examples/synth/shape.rs"]
-mod shape;
-#[path = "../examples/synth/vocabulary.rs"]
-mod vocabulary;
-#[path = "../examples/synth/writer.rs"]
-mod writer;
 
 use std::{
     fs::{self, File},
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, Barrier},
     thread,
     time::{Duration, SystemTime},
 };
 
-use realm_engine::engine::{
-    Engine, EngineOptions, LogitsWanted, Model, ModelOptions, PackedIn, PackedState, StepItem,
-    TokenId,
-};
+use realm_engine::engine::{Model, ModelOptions, PackedIn, PackedState};
 use tempfile::TempDir;
+
+use crate::{logits, mix, model, shape, vocabulary};
 
 /// A model file, and a folder for packed weights beside it.
 struct Place {
@@ -69,14 +47,6 @@ fn open(path: &Path, packed: PackedIn) -> (Arc<Model>, PackedState) {
     let model = Model::open(path, &ModelOptions { packed, ..ModelOptions::default() }).unwrap();
     let state = model.packed().clone();
     (model, state)
-}
-
-fn logits(model: Arc<Model>) -> Vec<f32> {
-    let mut engine = Engine::new(model, EngineOptions::new(NonZeroUsize::MIN, 64, 1)).unwrap();
-    let sequence = engine.new_sequence().unwrap();
-    let tokens: Vec<TokenId> = (0..32).map(|token| token * 7).collect();
-    let item = StepItem { sequence, tokens: &tokens, logits: LogitsWanted::Last };
-    engine.step(&[item]).unwrap().item(0).to_vec()
 }
 
 fn in_memory(path: &Path) -> Vec<f32> {
