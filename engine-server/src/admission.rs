@@ -4,6 +4,15 @@
 //! Rules: a key must be known. No key at all is the anonymous tenant where that is allowed. Where it is allowed and the
 //! server knows no keys whatever, any key is the anonymous tenant too, because OpenAI clients cannot send none. A
 //! suspended tenant is refused with 403, so that its owner sees that the key is right.
+//!
+//! What a tenant then may use is counted in the [`ledger`].
+
+pub mod bucket;
+pub mod day;
+pub mod exceeded;
+pub mod gate;
+pub mod ledger;
+pub mod quota;
 
 use std::sync::Arc;
 

@@ -28,6 +28,7 @@ mod answers;
 pub mod body;
 mod chat_completions;
 pub mod chat_request;
+mod chat_wire;
 pub mod completion_request;
 mod completions;
 pub mod context;
@@ -42,8 +43,10 @@ mod models;
 mod observe;
 pub mod openai;
 mod prepare;
+mod rate_headers;
 mod sse;
 pub mod structured;
+pub mod tools;
 mod whole;
 mod wire;
 
@@ -102,7 +105,12 @@ fn cors() -> CorsLayer {
         .allow_origin(AnyOrigin)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([HeaderName::from_static(context::REQUEST_ID), RETRY_AFTER])
+        .expose_headers(
+            [HeaderName::from_static(context::REQUEST_ID), RETRY_AFTER]
+                .into_iter()
+                .chain(rate_headers::names())
+                .collect::<Vec<_>>(),
+        )
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

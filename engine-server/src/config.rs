@@ -55,7 +55,7 @@ impl Default for Limits {
             queue_depth_per_tenant: 64,
             default_output_tokens: 4096,
             stream_keep_alive: Duration::from_secs(15),
-            reload_interval: Duration::from_secs(1),
+            reload_interval: Duration::from_millis(500),
         }
     }
 }

@@ -100,6 +100,17 @@ pub struct ReasonLabels {
     pub reason: &'static str,
 }
 
+/// Labels of a request that did not keep a limit of its tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabels {
+    /// Name of a known tenant.
+    pub tenant: String,
+    /// Served name of the model.
+    pub model: String,
+    /// Name of the limit in the RealmTenant.
+    pub limit: &'static str,
+}
+
 /// The endpoints, as label values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(
@@ -181,6 +192,8 @@ pub struct Metrics {
     pub queue_depth: Family<TenantLabels, Gauge>,
     /// Requests refused before admission.
     pub rejections: Family<ReasonLabels, Counter>,
+    /// Requests refused by a limit of their tenant.
+    pub limit_refusals: Family<LimitLabels, Counter>,
     /// Failed authentications.
     pub auth_failures: Family<ReasonLabels, Counter>,
     /// Responses cut by the client.
@@ -289,6 +302,7 @@ impl Metrics {
             requests_running: Family::default(),
             queue_depth: Family::default(),
             rejections: Family::default(),
+            limit_refusals: Family::default(),
             auth_failures: Family::default(),
             client_disconnects: Family::default(),
             kv_cache_usage: Family::default(),
@@ -327,6 +341,7 @@ impl Metrics {
         r.register("realm_requests_running", "Sequences in the running batch", self.requests_running.clone());
         r.register("realm_queue_depth", "Sequences admitted and waiting", self.queue_depth.clone());
         r.register("realm_rejections", "Requests refused before admission", self.rejections.clone());
+        r.register("realm_limit_refusals", "Requests refused by a limit of their tenant", self.limit_refusals.clone());
         r.register("realm_auth_failures", "Failed authentications", self.auth_failures.clone());
         r.register("realm_client_disconnects", "Responses cut by the client before the finish reason", self.client_disconnects.clone());
         r.register("realm_http_malformed", "Requests refused while parsing", self.http_malformed.clone());

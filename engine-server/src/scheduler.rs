@@ -1,13 +1,13 @@
 //! The scheduler: one thread that owns the engine and runs the sequences of all requests together, a step at a time.
 //!
-//! Continuous batching: a sequence joins at the next step in which the KV cache has room for it, and leaves at the step that
-//! ends it. It takes what its tenant has computed before. Who begins, and who is given how much of a step, is decided by
-//! what each tenant was given so far ([`fairness`]). When a tenant below its share waits, or pages run out, one sequence of the tenant that has
-//! most gives its place up and goes on later; its client sees nothing but a delay. The thread waits for new
-//! work only when it has none, and never for a client, a disk or a network: each sequence has a channel with room for all
-//! its events. A receiver that is dropped ends its sequence at the next step and frees its KV slot.
-//! A panic inside a step fails the sequences in flight; the engine is made anew, at most [`MAX_ENGINE_REBUILDS`] times,
-//! after which the scheduler ends and the process must be replaced.
+//! Continuous batching: a sequence joins at the next step in which the KV cache has room for it, and leaves at the
+//! step that ends it. It takes what its tenant has computed before. Who begins, and who is given how much of a step,
+//! is decided by what each tenant was given so far ([`fairness`]). When a tenant below its share waits, or pages run
+//! out, one sequence of the tenant that has most gives its place up and goes on later; its client sees nothing but a
+//! delay. The thread waits for new work only when it has none, and never for a client, a disk or a network: each
+//! sequence has a channel with room for all its events. A receiver that is dropped ends its sequence at the next step
+//! and frees its KV slot. A panic inside a step fails the sequences in flight; the engine is made anew, at most
+//! [`MAX_ENGINE_REBUILDS`] times, after which the scheduler ends and the process must be replaced.
 
 use std::{
     io,

@@ -9,6 +9,7 @@ use realm_crds::engine_config::EngineConfig;
 use realm_engine::engine::Model;
 
 use crate::{
+    admission::ledger::Ledger,
     config::{Limits, Resolved},
     constraint::Constraints,
     health::{Health, HealthDocument, LoadedDocument},
@@ -71,6 +72,7 @@ struct Inner {
     health: Health,
     metrics: Metrics,
     programs: Programs,
+    ledger: Ledger,
     limits: Limits,
     /// When the process began, in seconds since 1970; the `created` of the model.
     created: u64,
@@ -93,6 +95,7 @@ impl AppState {
             health: Health::loading(),
             metrics,
             programs,
+            ledger: Ledger::default(),
             limits,
             created: unix_seconds(),
         };
@@ -124,6 +127,11 @@ impl AppState {
         &self.inner.programs
     }
 
+    /// What each tenant has used of its limits.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
     /// Bounds of everything.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
@@ -152,6 +160,7 @@ impl AppState {
             next.config = current.config.clone();
         }
         attach(&self.inner.metrics, &next);
+        self.inner.ledger.keep(next.tenants.tenants().map(|tenant| &tenant.id));
         *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         if fields.is_empty() {
             Ok(())

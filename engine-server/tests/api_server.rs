@@ -11,6 +11,8 @@ mod answers;
 mod errors;
 #[path = "api_server/lifecycle.rs"]
 mod lifecycle;
+#[path = "api_server/limits.rs"]
+mod limits;
 #[path = "api_server/load.rs"]
 mod load;
 #[path = "api_server/structured.rs"]
@@ -21,3 +23,5 @@ mod support;
 mod tenants;
 #[path = "../../engine/tests/support/tiny_model.rs"]
 mod tiny_model;
+#[path = "api_server/tools.rs"]
+mod tools;

@@ -10,8 +10,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use realm_engine::{
     engine::{
-        Engine, EngineError, EngineOptions, Model, ModelOptions, PrefixSalt, SequenceId, StepItem,
-        StepLogits, TokenId,
+        Engine, EngineError, EngineOptions, Model, ModelOptions, StepItem, StepLogits, TokenId,
     },
     sampler::SamplerParams,
     tokenizer::SpecialTokens,
@@ -22,7 +21,7 @@ use realm_engine_server::{
         EventReceiver, MAX_ENGINE_REBUILDS, Scheduler, SchedulerOptions,
         event::{Event, Failure, FinishReason, SequenceRequest, SubmitError},
         queue::QueueBounds,
-        seam::{Pages, StepEngine},
+        seam::StepEngine,
     },
     tenant::{Tenant, TenantId},
 };
@@ -37,40 +36,12 @@ struct Faulty {
 }
 
 impl StepEngine for Faulty {
-    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
-        StepEngine::new_sequence(&mut self.engine, salt)
+    fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        self.engine.reuse_prefix(id, tokens)
-    }
-
-    fn pages(&self) -> Pages {
-        self.engine.pages()
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        self.engine.pages_held(id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        self.engine.shared_pages(salt, tokens)
-    }
-
-    fn free_sequence(&mut self, id: SequenceId) {
-        self.engine.free_sequence(id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        self.engine.sequence_len(id)
-    }
-
-    fn context_length(&self) -> usize {
-        self.engine.context_length()
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        self.engine.truncate(id, length)
+    fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {

@@ -19,8 +19,7 @@ use std::{
 
 use realm_engine::{
     engine::{
-        Engine, EngineError, EngineOptions, Model, PrefixSalt, SequenceId, StepItem, StepLogits,
-        TokenId,
+        Engine, EngineError, EngineOptions, Model, SequenceId, StepItem, StepLogits, TokenId,
     },
     sampler::SamplerParams,
 };
@@ -30,7 +29,7 @@ use realm_engine_server::{
         EventReceiver, Scheduler, SchedulerOptions,
         event::{Event, Failure, Finish, SequenceRequest},
         queue::QueueBounds,
-        seam::{Pages, StepEngine},
+        seam::StepEngine,
     },
     tenant::{Tenant, TenantId},
 };
@@ -56,40 +55,12 @@ struct Recorder {
 }
 
 impl StepEngine for Recorder {
-    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
-        StepEngine::new_sequence(&mut self.engine, salt)
+    fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        self.engine.reuse_prefix(id, tokens)
-    }
-
-    fn free_sequence(&mut self, id: SequenceId) {
-        self.engine.free_sequence(id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        self.engine.sequence_len(id)
-    }
-
-    fn context_length(&self) -> usize {
-        self.engine.context_length()
-    }
-
-    fn pages(&self) -> Pages {
-        self.engine.pages()
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        self.engine.pages_held(id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        self.engine.shared_pages(salt, tokens)
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        self.engine.truncate(id, length)
+    fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {

@@ -13,14 +13,23 @@ mod bench;
 #[path = "../../engine/tests/support/tiny_model.rs"]
 mod tiny_model;
 
-use bench::{Setup, Step, ended, request, tenant, words};
-use realm_engine_server::scheduler::event::FinishReason;
+use std::sync::Arc;
+
+use bench::{Bench, Setup, Step, ended, request, tenant, words};
+use realm_crds::realm_tenant::TenantClass;
+use realm_engine_server::{
+    scheduler::{
+        event::{FinishReason, SequenceRequest, SubmitError},
+        fairness::Class,
+    },
+    tenant::Tenant,
+};
 
 /// Requests of the tenant that floods.
 const FLOOD: u32 = 50;
 
 /// Prompts that share nothing.
-fn flood(tokens: usize) -> Vec<realm_engine_server::scheduler::event::SequenceRequest> {
+fn flood(tokens: usize) -> Vec<SequenceRequest> {
     (0..FLOOD).map(|own| request(words(1000 + own, 40), tokens)).collect()
 }
 
@@ -96,5 +105,110 @@ async fn tenants_that_all_want_more_get_the_same_in_every_stretch() {
         let part = wordy / (wordy + reading);
         assert!((0.35..0.65).contains(&part), "{part}");
     }
+    bench.stop().await;
+}
+
+/// What two floods were given for every stretch of `window` steps in which both had something waiting.
+async fn given(bench: &Bench, tenants: [&Arc<Tenant>; 2], window: usize) -> Vec<[f64; 2]> {
+    let [first, second] = tenants;
+    let mut all = bench.submit(first, flood(60));
+    bench.steps_done(30).await;
+    let since = bench.steps().len() + 10;
+    all.extend(bench.submit(second, flood(60)));
+    for events in all {
+        ended(events).await.expect("a finish");
+    }
+    let steps = bench.steps();
+    let names = [&first.label, &second.label];
+    let waits = |step: &&Step| names.iter().all(|name| step.waiting.contains(*name));
+    let contended: Vec<&Step> = steps[since..].iter().take_while(waits).collect();
+    assert!(contended.len() > window, "{} steps", contended.len());
+    let given = |stretch: &[&Step]| {
+        names.map(|name| stretch.iter().map(|step| step.cost_of(name)).sum::<u64>() as f64)
+    };
+    contended.windows(window).map(given).collect()
+}
+
+#[tokio::test]
+async fn a_weight_is_a_part_of_every_stretch() {
+    let setup = Setup { parallel: 4, prefill_tokens: 8, batch_tokens: 16, ..Setup::default() };
+    let bench = setup.start();
+    let turn = setup.turn_cost() as f64;
+    let light = Tenant { weight: 100, ..Tenant::clone(&tenant("light")) };
+    let heavy = Tenant { weight: 300, ..Tenant::clone(&tenant("heavy")) };
+    let stretches = given(&bench, [&Arc::new(light), &Arc::new(heavy)], 600).await;
+    for [light, heavy] in stretches {
+        let lag = heavy / 300.0 - light / 100.0;
+        assert!(lag.abs() <= turn * (1.0 / 100.0 + 1.0 / 300.0), "{light} and {heavy}");
+        assert!(heavy > 2.0 * light, "{light} and {heavy}");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_class_goes_before_another_and_leaves_it_something() {
+    let setup = Setup { parallel: 4, prefill_tokens: 8, batch_tokens: 16, ..Setup::default() };
+    let bench = setup.start();
+    let turn = setup.turn_cost() as f64;
+    let batch =
+        Tenant { class: TenantClass::Batch, weight: 1000, ..Tenant::clone(&tenant("batch")) };
+    let urgent = Tenant { class: TenantClass::Realtime, ..Tenant::clone(&tenant("urgent")) };
+    let stretches = given(&bench, [&Arc::new(batch), &Arc::new(urgent)], 600).await;
+    let (first, last) = (f64::from(Class::Realtime.share()), f64::from(Class::Batch.share()));
+    let mut leavings = 0.0;
+    for [batch, urgent] in &stretches {
+        let lag = urgent / first - batch / last;
+        assert!(lag.abs() <= turn * (1.0 / first + 1.0 / last), "{batch} and {urgent}");
+        assert!(
+            urgent > &(4.0 * batch),
+            "a weight of another class counts nothing: {batch}, {urgent}"
+        );
+        leavings += batch;
+    }
+    assert!(leavings > 0.0, "something is left for it");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_stays_within_its_part_of_the_kv_cache() {
+    let setup = Setup { parallel: 8, max_draft_tokens: 4, ..Setup::default() };
+    let bench = setup.start();
+    let pages = 7;
+    let bounded = Arc::new(bench.with_kv_pages(&tenant("bounded"), pages));
+    let free = tenant("quiet");
+    let prompt = |own| request(words(own, 20 + own as usize), 90);
+    let own: Vec<SequenceRequest> = (0..5).map(prompt).collect();
+    let others = bench.submit(&free, (0..3).map(|own| request(words(own, 60), 200)).collect());
+    let own = bench.submit(&bounded, own);
+    for events in own.into_iter().chain(others) {
+        let finish = ended(events).await.expect("a finish");
+        assert_eq!(finish.reason, FinishReason::Length);
+    }
+    let steps = bench.steps();
+    let most = steps.iter().filter_map(|step| step.pages.get("bounded")).max();
+    assert!(most <= Some(&pages), "{most:?} pages of {pages}");
+    let together = steps.iter().map(|step| step.sequences_of("bounded")).max();
+    assert_eq!(together, Some(3), "as many as the budget lets begin together");
+    assert!(bench.preempted("bounded") > 0, "its own sequences gave way to one another");
+    assert_eq!((bench.preempted("quiet"), bench.yielded("quiet")), (0, 0), "and nobody else's did");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_a_budget_says_so_or_ends_at_it() {
+    let bench = Setup::default().start();
+    let bounded = Arc::new(bench.with_kv_pages(&tenant("bounded"), 2));
+    let error = bench.try_submit(&bounded, vec![request(words(1, 65), 5)]).expect_err("too long");
+    assert!(matches!(error, SubmitError::KvBudget { tokens: 65, limit: 64, .. }), "{error:?}");
+    assert!(error.to_string().contains("limits.kvBytes"), "{error}");
+    let events = bench.submit(&bounded, vec![request(words(1, 64), 5), request(words(2, 40), 900)]);
+    let mut produced = Vec::new();
+    for events in events {
+        let finish = ended(events).await.expect("a finish");
+        assert_eq!(finish.reason, FinishReason::Length);
+        produced.push(finish.completion_tokens);
+    }
+    // The last token of an answer is never computed, so it needs no room.
+    assert_eq!(produced, [1, 64 - 40 + 1]);
     bench.stop().await;
 }

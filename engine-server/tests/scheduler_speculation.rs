@@ -17,10 +17,7 @@ use std::{
 };
 
 use realm_engine::{
-    engine::{
-        Engine, EngineError, EngineOptions, Model, ModelOptions, PrefixSalt, SequenceId, StepItem,
-        StepLogits, TokenId,
-    },
+    engine::{Engine, EngineError, EngineOptions, Model, ModelOptions, StepItem, StepLogits},
     sampler::SamplerParams,
     speculation::DraftModel,
     tokenizer::SpecialTokens,
@@ -31,7 +28,7 @@ use realm_engine_server::{
         EventReceiver, Scheduler, SchedulerOptions,
         event::{Event, FinishReason, Output, SequenceRequest},
         queue::QueueBounds,
-        seam::{DraftedEngine, Pages, StepEngine},
+        seam::{DraftedEngine, StepEngine},
     },
     tenant::{Tenant, TenantId},
 };
@@ -65,46 +62,18 @@ struct Watched {
 }
 
 impl StepEngine for Watched {
-    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
-        StepEngine::new_sequence(&mut self.engine, salt)
+    fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        self.engine.reuse_prefix(id, tokens)
-    }
-
-    fn pages(&self) -> Pages {
-        self.engine.pages()
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        self.engine.pages_held(id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        self.engine.shared_pages(salt, tokens)
-    }
-
-    fn free_sequence(&mut self, id: SequenceId) {
-        self.engine.free_sequence(id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        self.engine.sequence_len(id)
-    }
-
-    fn context_length(&self) -> usize {
-        self.engine.context_length()
+    fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
         let tokens = batch.iter().map(|item| item.tokens.len()).sum();
         self.widest.fetch_max(tokens, Ordering::Relaxed);
         self.engine.step(batch)
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        self.engine.truncate(id, length)
     }
 }
 

@@ -18,7 +18,12 @@ use std::{
     time::Duration,
 };
 
-use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
+use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig};
+
+mod json;
+mod turn;
+
+pub use self::turn::{ChatMessage, Data, ToolCall, Turn};
 
 /// Longest template that is accepted; real ones have 1 to 20 KB. Bounds how deep its expressions nest.
 const MAX_TEMPLATE_BYTES: usize = 64 << 10;
@@ -37,15 +42,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 const MAX_TIME_OUTS: u32 = 2;
 /// Depth of macros and includes.
 const MAX_RECURSION: usize = 64;
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChatMessage {
-    /// `system`, `user`, `assistant` or what the template knows.
-    pub role: String,
-    /// The text.
-    pub content: String,
-}
 
 /// Why a chat template gives no prompt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +133,17 @@ impl ChatTemplate {
         messages: &[ChatMessage],
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
+        let turns: Vec<Turn> = messages.iter().cloned().map(Turn::from).collect();
+        self.render_turns(&turns, &[], add_generation_prompt)
+    }
+
+    /// The same for a conversation with calls of tools; `tools` are those that the model may call.
+    pub fn render_turns(
+        &self,
+        turns: &[Turn],
+        tools: &[Data],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
         let bytes = self.inner.source.len();
         if bytes > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong { bytes, limit: MAX_TEMPLATE_BYTES });
@@ -145,10 +152,11 @@ impl ChatTemplate {
             return Err(TemplateError::TimedOut { seconds: TIME_LIMIT.as_secs() });
         }
         let (answer, answered) = sync_channel(1);
-        let (inner, messages) = (Arc::clone(&self.inner), messages.to_vec());
+        let inner = Arc::clone(&self.inner);
+        let (turns, tools) = (turns.to_vec(), tools.to_vec());
         let work = move || {
             // The receiver is gone only when the time is over.
-            let _ = answer.send(inner.render(&messages, add_generation_prompt));
+            let _ = answer.send(inner.render(&turns, &tools, add_generation_prompt));
         };
         let worker = thread::Builder::new()
             .name("chat-template".to_owned())
@@ -176,19 +184,21 @@ impl Inner {
     /// Renders on the current thread.
     fn render(
         &self,
-        messages: &[ChatMessage],
+        turns: &[Turn],
+        tools: &[Data],
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
         let environment = environment().map_err(|error| failure(&error))?;
         let template =
             environment.template_from_str(&self.source).map_err(|error| failure(&error))?;
-        let message = |message: &ChatMessage| context! { role => message.role.as_str(), content => message.content.as_str() };
+        let tools: Vec<Value> = tools.iter().map(|tool| tool.0.clone()).collect();
         let variables = context! {
-            messages => messages.iter().map(message).collect::<Vec<_>>(),
+            messages => turns.iter().map(Turn::value).collect::<Vec<_>>(),
             add_generation_prompt => add_generation_prompt,
             bos_token => self.bos_text.as_str(),
             eos_token => self.eos_text.as_str(),
-            tools => (),
+            // Templates ask whether there are any by `tools is not none` or by their truth.
+            tools => if tools.is_empty() { Value::from(()) } else { Value::from(tools) },
             documents => (),
         };
         let mut prompt = Bounded::default();
@@ -210,6 +220,7 @@ fn environment() -> Result<Environment<'static>, Error> {
     environment.set_recursion_limit(MAX_RECURSION);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", raise_exception);
+    environment.add_filter("tojson", json::filter(MAX_PROMPT_BYTES));
     Ok(environment)
 }
 

@@ -165,9 +165,9 @@ impl Team {
             return;
         };
         let started = Instant::now();
-        let closing = self.open(&work, tasks, pace.threads(most).min(tasks));
+        self.open(&work, tasks, pace.threads(most).min(tasks));
         let mine = catch_unwind(AssertUnwindSafe(|| self.shared.take_tasks(&work, tasks, 0)));
-        let waited = closing.wait();
+        let waited = self.shared.close();
         pace.note(started.elapsed(), waited, most);
         let theirs = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(payload) = mine.err().or(theirs) {
@@ -205,12 +205,13 @@ impl Team {
         }
     }
 
-    fn open<'t>(&'t self, work: &Work<'_>, tasks: usize, members: usize) -> Closing<'t> {
+    /// Opens a job. Whoever calls closes it before `work` goes, and lets nothing unwind before that.
+    fn open(&self, work: &Work<'_>, tasks: usize, members: usize) {
         #[expect(
             clippy::transmute_ptr_to_ptr,
             reason = "a cast cannot lengthen the lifetime of a trait object"
         )]
-        // SAFETY: only the lifetime changes. `Closing` ends the job before `work` goes, also on a panic.
+        // SAFETY: only the lifetime changes. The caller closes the job before `work` goes; panics of tasks are caught until then.
         let work = unsafe {
             std::mem::transmute::<*const Work<'_>, *const Work<'static>>(std::ptr::from_ref(work))
         };
@@ -224,7 +225,6 @@ impl Team {
                 helper.thread.unpark();
             }
         }
-        Closing { shared: &self.shared }
     }
 }
 
@@ -253,25 +253,6 @@ impl<T> Start<T> {
 // SAFETY: the parts are disjoint, and `T` may be sent.
 unsafe impl<T: Send> Sync for Start<T> {}
 
-/// Ends a job: lets nobody in any more and waits for those inside.
-struct Closing<'t> {
-    shared: &'t Shared,
-}
-
-impl Closing<'_> {
-    /// Ends the job now; returns how long that took where it was long enough to count.
-    fn wait(self) -> Duration {
-        // What is left to `Drop` is nothing.
-        self.shared.close()
-    }
-}
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.shared.close();
-    }
-}
-
 impl Shared {
     fn new() -> Self {
         let nothing: &'static Work<'static> = &|_, _| {};
@@ -286,7 +267,7 @@ impl Shared {
         }
     }
 
-    /// Lets nobody in any more and waits for those inside; returns how long beyond a moment.
+    /// Ends a job: lets nobody in any more and waits for those inside; returns how long beyond a moment.
     fn close(&self) -> Duration {
         let state = &self.state.0;
         state.fetch_and(!OPEN, Ordering::AcqRel);

@@ -12,6 +12,8 @@ mod block_pool;
 mod mix;
 #[path = "../examples/synth/model.rs"]
 mod model;
+#[path = "synthetic_models/packed_store.rs"]
+mod packed_store;
 #[path = "../examples/synth/shape.rs"]
 mod shape;
 #[path = "../examples/synth/vocabulary.rs"]
@@ -19,31 +21,36 @@ mod vocabulary;
 #[path = "../examples/synth/writer.rs"]
 mod writer;
 
-use std::{num::NonZeroUsize, path::Path};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use realm_engine::engine::{
     Engine, EngineOptions, LogitsWanted, Model, ModelOptions, StepItem, TokenId,
 };
 
-/// Writes a model and returns the logits after a short prompt, and its format by name.
-fn logits(folder: &Path, shape: &str, quant: &str) -> (Vec<f32>, String) {
+/// Logits after a short prompt.
+fn logits(model: Arc<Model>) -> Vec<f32> {
+    let mut engine = Engine::new(model, EngineOptions::new(NonZeroUsize::MIN, 64, 1)).unwrap();
+    let sequence = engine.new_sequence().unwrap();
+    let tokens: Vec<TokenId> = (0..32).map(|token| token * 7).collect();
+    let item = StepItem { sequence, tokens: &tokens, logits: LogitsWanted::Last };
+    engine.step(&[item]).unwrap().item(0).to_vec()
+}
+
+/// Writes a model and returns its logits after a short prompt, and its format by name.
+fn written(folder: &Path, shape: &str, quant: &str) -> (Vec<f32>, String) {
     let shape = shape::find(shape).unwrap();
     let path = folder.join(format!("{quant}.gguf"));
     model::write(&path, &shape, mix::find(quant).unwrap(), vocabulary::bytes()).unwrap();
     let model = Model::open(&path, &ModelOptions::default()).unwrap();
     let format = model.info().quantization.clone();
-    let mut engine = Engine::new(model, EngineOptions::new(NonZeroUsize::MIN, 64, 1)).unwrap();
-    let sequence = engine.new_sequence().unwrap();
-    let tokens: Vec<TokenId> = (0..32).map(|token| token * 7).collect();
-    let item = StepItem { sequence, tokens: &tokens, logits: LogitsWanted::Last };
-    (engine.step(&[item]).unwrap().item(0).to_vec(), format)
+    (logits(model), format)
 }
 
 #[test]
 fn every_mix_gives_a_model_with_sane_logits() {
     let folder = tempfile::tempdir().unwrap();
     for quant in mix::names().split(", ") {
-        let (logits, format) = logits(folder.path(), "tiny", quant);
+        let (logits, format) = written(folder.path(), "tiny", quant);
         assert!(quant.starts_with(&format), "{quant} is mostly {format}");
         assert_eq!(logits.len(), 258, "{quant}");
         let squares: f32 = logits.iter().map(|logit| logit * logit).sum();

@@ -63,7 +63,7 @@ fn admission(engine: &Arc<Engine>, folder: &std::path::Path) -> Admission {
 
 /// Calls into guests.
 fn hooks(engine: &Arc<Engine>, admission: &Admission) {
-    let filter = load(engine, admission, &Guest::filter(), Limits::default());
+    let filter = load(engine, admission, &Guest::filter(), &Limits::default());
     report("instance made and dropped", "5 / 10", 20_000, || drop(filter.begin(7)));
     report("instance, on-request with 2 KB, dropped", "15 / -", 20_000, || {
         drop(black_box(filter.begin(7).unwrap().on_request(request(), prompt())));
@@ -75,7 +75,7 @@ fn hooks(engine: &Arc<Engine>, admission: &Admission) {
         let batch = Batch { first: tokens, tokens: vec![65], text: " word".to_owned(), woke: None };
         black_box(run.on_tokens(batch).unwrap());
     });
-    let sampler = load(engine, admission, &sampler(), Limits::default());
+    let sampler = load(engine, admission, &sampler(), &Limits::default());
     for candidates in [64, 256, 1024] {
         let mut run = sampler.begin(7).unwrap();
         let (ids, logits): (Vec<u32>, Vec<f32>) =
@@ -114,7 +114,7 @@ fn kills(engine: &Arc<Engine>, admission: &Admission) {
         };
         let samples = (0..200).map(|_| {
             // A program of its own each time: three faults stop one.
-            let program = load(engine, admission, &endless, limits.clone());
+            let program = load(engine, admission, &endless, &limits);
             let mut run = program.begin(7).unwrap();
             let began = Instant::now();
             assert!(run.on_request(request(), prompt()).is_err());
@@ -147,7 +147,7 @@ fn admissions(admission: &Admission) {
 /// Memory that idle instances take.
 fn memory(engine: &Arc<Engine>, admission: &Admission) {
     let programs: Vec<Arc<Program>> =
-        (0..IDLE).map(|_| load(engine, admission, &Guest::filter(), Limits::default())).collect();
+        (0..IDLE).map(|_| load(engine, admission, &Guest::filter(), &Limits::default())).collect();
     let before = resident_kib();
     let mut runs: Vec<Run> = programs.iter().map(|program| program.begin(7).unwrap()).collect();
     let idle = resident_kib();
@@ -190,13 +190,13 @@ fn load(
     engine: &Arc<Engine>,
     admission: &Admission,
     guest: &Guest,
-    limits: Limits,
+    limits: &Limits,
 ) -> Arc<Program> {
     let admitted = admission.admit(&guest.build()).unwrap();
     let limits = Limits {
         minute_time: Duration::from_hours(1),
         request_time: Duration::from_hours(1),
-        ..limits
+        ..limits.clone()
     };
     let terms = Terms { limits, ..Terms::default() };
     Program::new(engine, &admitted.artifact, terms, host()).unwrap()

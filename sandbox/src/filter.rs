@@ -130,15 +130,15 @@ impl Filter {
             Action::Pass => Ok(self.send(None)),
             Action::Replace(text) => Ok(self.send(Some(text))),
             Action::Hold if self.waiting.text.len() > MAX_HELD_BYTES => {
-                Err(self.refused(format!("hold keeps more than {MAX_HELD_BYTES} bytes back")))
+                Err(refused(format!("hold keeps more than {MAX_HELD_BYTES} bytes back")))
             }
             Action::Hold => Ok(Passed::default()),
             Action::Stop(why) => {
                 self.waiting.take();
                 Ok(Passed { text: self.rest(), end: Some(why) })
             }
-            Action::Inject(_) => Err(self.refused("this host does not execute inject")),
-            Action::Rewind(_) => Err(self.refused("this host does not execute rewind")),
+            Action::Inject(_) => Err(refused("this host does not execute inject")),
+            Action::Rewind(_) => Err(refused("this host does not execute rewind")),
         }
     }
 
@@ -157,10 +157,6 @@ impl Filter {
     /// What the redactor still has of text that was let go before.
     fn rest(&mut self) -> String {
         self.redactor.as_mut().map(Redactor::finish).unwrap_or_default()
-    }
-
-    fn refused(&mut self, reason: impl Into<String>) -> Breach {
-        Breach::plain(Hook::OnTokens, BreachKind::Answer, reason)
     }
 }
 
@@ -181,4 +177,8 @@ impl Waiting {
         self.fresh = 0;
         std::mem::take(&mut self.text)
     }
+}
+
+fn refused(reason: impl Into<String>) -> Breach {
+    Breach::plain(Hook::OnTokens, BreachKind::Answer, reason)
 }

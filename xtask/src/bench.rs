@@ -16,6 +16,7 @@ mod peer;
 mod perplexity;
 mod plan;
 mod prefix;
+mod prefix_timing;
 mod quota;
 mod realm;
 mod report;
@@ -24,6 +25,7 @@ mod row;
 mod speed;
 mod spread;
 mod start;
+mod tenants;
 
 use std::{fs, num::NonZeroUsize, path::Path, path::PathBuf};
 
@@ -61,7 +63,8 @@ pub struct BenchArgs {
     /// Measure the prefill of every weight format as well
     #[arg(long)]
     formats: bool,
-    /// Measure a tenant beside one that floods the server; without other parts named, that alone
+    /// Measure a tenant beside one that floods the server, and whether times tell it what the other asked; without other
+    /// parts named, these alone
     #[arg(long)]
     noisy_neighbour: bool,
     /// How often Realm and the peer run in turn [default: 3, with --quick 1]
@@ -78,11 +81,11 @@ pub struct BenchArgs {
 impl BenchArgs {
     fn plan(&self) -> Plan {
         let parts = match self.only.as_slice() {
-            [] if self.noisy_neighbour => vec![Part::NoisyNeighbour],
+            [] if self.noisy_neighbour => vec![Part::NoisyNeighbour, Part::PrefixTiming],
             [] => Part::value_variants()
                 .iter()
                 .copied()
-                .filter(|part| *part != Part::NoisyNeighbour)
+                .filter(|part| !matches!(part, Part::NoisyNeighbour | Part::PrefixTiming))
                 .filter(|part| *part != Part::Formats || self.formats)
                 .collect(),
             only => {
@@ -148,6 +151,7 @@ fn measure(
         Part::Prefix => prefix::measure(plan, contestants, models, report),
         Part::Formats => formats::measure(plan, contestants, models, report),
         Part::Neighbour => neighbour::measure(plan, contestants, models, report),
+        Part::PrefixTiming => prefix_timing::measure(contestants.binary(), plan, models, report),
         Part::NoisyNeighbour => {
             noisy_neighbour::measure(contestants.binary(), plan, models, report)
         }

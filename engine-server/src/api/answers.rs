@@ -3,7 +3,9 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use futures::{StreamExt as _, stream::SelectAll};
+use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
+use jiff::Timestamp;
+use tokio::task::unconstrained;
 use realm_sandbox::{
     Breach,
     filter::{Ended, Filter, Passed},
@@ -14,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::ledger::Lease,
     api::{context::RequestContext, error::ApiError, openai::Usage},
     metrics::{Metrics, ModelLabels, TenantLabels, observe_seconds},
     scheduler::{
@@ -39,6 +42,7 @@ pub(super) struct Answers {
     cuts: Vec<CancellationToken>,
     /// What happened and was not told yet.
     ready: VecDeque<(usize, Answer)>,
+    lease: Lease,
 }
 
 /// When the tokens of one answer came.
@@ -91,7 +95,9 @@ impl Answers {
         labels: TenantLabels,
         context: RequestContext,
         stopping: CancellationToken,
+        mut lease: Lease,
     ) -> Self {
+        lease.begun();
         let open = receivers.len();
         let clocks = vec![Clock::default(); open];
         let cuts =
@@ -117,6 +123,7 @@ impl Answers {
             filters,
             cuts,
             ready: VecDeque::new(),
+            lease,
         }
     }
 
@@ -254,6 +261,7 @@ impl Answers {
 
     fn measure(&mut self, index: usize, tokens: usize) {
         let now = Instant::now();
+        self.lease.spend(Timestamp::now(), tokens);
         self.metrics.output_tokens.get_or_create(&self.labels).inc_by(tokens as u64);
         let clock = &mut self.clocks[index];
         clock.tokens += tokens;
@@ -290,6 +298,17 @@ impl Answers {
     fn failed(&mut self, failure: Failure) -> Failure {
         self.open = 0;
         failure
+    }
+}
+
+impl Drop for Answers {
+    /// Tokens that were computed and that nobody fetched count as well.
+    fn drop(&mut self) {
+        while let Some(Some((_, event))) = unconstrained(self.events.next()).now_or_never() {
+            if let Some(Event::Output(output)) = event {
+                self.lease.spend(Timestamp::now(), output.tokens);
+            }
+        }
     }
 }
 

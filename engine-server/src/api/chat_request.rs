@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`: the request, read field by field.
 
-use realm_engine::chat_template::ChatMessage;
+use realm_engine::chat_template::Turn;
 use serde_json::Value;
 
 use crate::api::{
@@ -8,6 +8,7 @@ use crate::api::{
     fields::{self, Fields},
     generation::Generation,
     structured::Structure,
+    tools::{self, ToolChoice, ToolSet},
 };
 
 /// Messages of a conversation, at most.
@@ -17,11 +18,9 @@ const MAX_PARTS: usize = 1024;
 /// Alternatives that `top_logprobs` may ask for, at most.
 const MAX_TOP_LOGPROBS: i64 = 20;
 /// Fields of OpenAI's API that are refused.
-const UNSUPPORTED: [&str; 12] = [
-    "tools",
+const UNSUPPORTED: [&str; 10] = [
     "functions",
     "function_call",
-    "parallel_tool_calls",
     "audio",
     "prediction",
     "reasoning_effort",
@@ -38,13 +37,15 @@ pub struct ChatRequest {
     /// Name of the model.
     pub model: String,
     /// The conversation; at least one message.
-    pub messages: Vec<ChatMessage>,
+    pub messages: Vec<Turn>,
     /// How to generate.
     pub generation: Generation,
     /// Alternatives to report for each token; `None` reports no probabilities.
     pub top_logprobs: Option<usize>,
     /// What the answer has to be, if not just any text.
     pub structure: Option<Structure>,
+    /// What the model may call.
+    pub tools: Option<ToolSet>,
 }
 
 impl ChatRequest {
@@ -55,14 +56,30 @@ impl ChatRequest {
         let generation = Generation::parse(&mut fields, seed)?;
         let top_logprobs = logprobs(&mut fields)?;
         let structure = Structure::parse(&mut fields)?;
+        let tools = ToolSet::parse(&mut fields)?;
+        check_one_form(structure.as_ref(), tools.as_ref())?;
         fields.unsupported(&UNSUPPORTED)?;
         neutral_values(&mut fields)?;
         fields.finish()?;
-        Ok(Self { model, messages, generation, top_logprobs, structure })
+        Ok(Self { model, messages, generation, top_logprobs, structure, tools })
     }
 }
 
-fn messages(fields: &mut Fields) -> Result<Vec<ChatMessage>, ApiError> {
+/// An answer is a text of a form, or calls.
+fn check_one_form(structure: Option<&Structure>, tools: Option<&ToolSet>) -> Result<(), ApiError> {
+    match (structure, tools) {
+        (Some(structure), Some(tools)) if tools.choice != ToolChoice::None => {
+            let field = structure.field.clone();
+            let message = format!(
+                "`{field}` cannot be combined with `tools`, unless `tool_choice` is \"none\""
+            );
+            Err(ApiError::invalid(field, "unsupported_value", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn messages(fields: &mut Fields) -> Result<Vec<Turn>, ApiError> {
     let Some(list) = fields.array("messages", MAX_MESSAGES)? else {
         return Err(fields::missing("messages"));
     };
@@ -79,10 +96,20 @@ fn messages(fields: &mut Fields) -> Result<Vec<ChatMessage>, ApiError> {
         .collect()
 }
 
-fn message(path: &str, value: Value) -> Result<ChatMessage, ApiError> {
+fn message(path: &str, value: Value) -> Result<Turn, ApiError> {
     let mut fields = Fields::at(path, value)?;
     let role = role(&fields.path("role"), fields.required_string("role")?)?;
-    let content = content(&mut fields)?;
+    let mut turn =
+        Turn { role, content: None, tool_calls: Vec::new(), tool_call_id: None, name: None };
+    match turn.role.as_str() {
+        "assistant" => turn.tool_calls = tools::tool_calls(&mut fields)?,
+        "tool" => {
+            turn.tool_call_id = Some(fields.required_string("tool_call_id")?);
+            turn.name = fields.string("name")?;
+        }
+        _ => {}
+    }
+    turn.content = content(&mut fields, turn.tool_calls.is_empty())?;
     // What OpenAI's clients send back of an earlier answer is empty; anything else would have to be honoured.
     fields.unsupported(&[
         "name",
@@ -94,34 +121,39 @@ fn message(path: &str, value: Value) -> Result<ChatMessage, ApiError> {
         "tool_call_id",
     ])?;
     fields.finish()?;
-    Ok(ChatMessage { role, content })
+    Ok(turn)
 }
 
 /// `developer` is OpenAI's newer name of `system`; templates know the older one.
 fn role(path: &str, role: String) -> Result<String, ApiError> {
     match role.as_str() {
-        "system" | "user" | "assistant" => Ok(role),
+        "system" | "user" | "assistant" | "tool" => Ok(role),
         "developer" => Ok("system".to_owned()),
         other => Err(fields::unsupported_value(
             path,
             &format!("{other:?}"),
-            "system, developer, user and assistant",
+            "system, developer, user, assistant and tool",
         )),
     }
 }
 
-/// A string, or parts of type `text`, which are joined by line breaks.
-fn content(fields: &mut Fields) -> Result<String, ApiError> {
+/// A string, or parts of type `text`, which are joined by line breaks. Beside calls there may be none.
+fn content(fields: &mut Fields, required: bool) -> Result<Option<String>, ApiError> {
     let path = fields.path("content");
-    match fields.required("content")? {
-        Value::String(text) => Ok(text),
+    let value = match fields.take("content") {
+        None if required => return Err(fields::missing(&path)),
+        None => return Ok(None),
+        Some(value) => value,
+    };
+    match value {
+        Value::String(text) => Ok(Some(text)),
         Value::Array(parts) if parts.len() > MAX_PARTS => {
             Err(fields::too_many(&path, parts.len(), MAX_PARTS))
         }
         Value::Array(parts) => {
             let parts = parts.into_iter().enumerate();
             let texts = parts.map(|(index, part)| text_part(&format!("{path}[{index}]"), part));
-            Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+            Ok(Some(texts.collect::<Result<Vec<_>, _>>()?.join("\n")))
         }
         other => Err(fields::wrong_type(&path, "a string or a list of parts", &other)),
     }
@@ -158,7 +190,6 @@ fn logprobs(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
 /// Fields of which one value is what this server does anyway; others are refused.
 fn neutral_values(fields: &mut Fields) -> Result<(), ApiError> {
     only(fields, "modalities", &[serde_json::json!(["text"])])?;
-    only(fields, "tool_choice", &["none".into()])?;
     only(fields, "service_tier", &["auto".into(), "default".into()])
 }
 

@@ -77,12 +77,12 @@ impl Wire for CompletionWire {
         None
     }
 
-    fn output(&self, index: usize, output: &Output) -> serde_json::Result<String> {
-        self.chunk(self.choice(index, &output.text, &output.logprobs, None))
+    fn output(&mut self, index: usize, output: &Output) -> serde_json::Result<Vec<String>> {
+        Ok(vec![self.chunk(self.choice(index, &output.text, &output.logprobs, None))?])
     }
 
-    fn finish(&self, index: usize, reason: FinishReason) -> serde_json::Result<String> {
-        self.chunk(self.choice(index, "", &[], Some(reason)))
+    fn finish(&mut self, index: usize, reason: FinishReason) -> serde_json::Result<Vec<String>> {
+        Ok(vec![self.chunk(self.choice(index, "", &[], Some(reason)))?])
     }
 
     fn usage(&self, usage: Usage) -> serde_json::Result<String> {

@@ -14,7 +14,10 @@ use realm_sandbox::{Breach, BreachKind, plan::Reject};
 use serde::Serialize;
 
 use crate::{
-    admission::Refusal,
+    admission::{
+        Refusal,
+        exceeded::{Exceeded, Limit},
+    },
     scheduler::event::{Failure, SubmitError},
 };
 
@@ -160,6 +163,21 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<Exceeded> for ApiError {
+    /// 429; 400 when no time would help.
+    fn from(exceeded: Exceeded) -> Self {
+        let (code, message) = (exceeded.limit.code(), exceeded.to_string());
+        let retry = match (exceeded.limit, exceeded.retry) {
+            (Limit::MaxQueued, None) => RETRY_OVERLOADED,
+            (_, Some(wait)) => wait,
+            (_, None) => return Self::malformed(code, message),
+        };
+        let error =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorType::RateLimitError, code, message);
+        Self { retry_after: Some(retry), ..error }
+    }
+}
+
 impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
         let message = error.to_string();
@@ -242,7 +260,7 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(self.document())).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -252,4 +270,9 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Rounded up: a client that waits so long is not early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

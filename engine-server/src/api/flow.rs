@@ -1,9 +1,12 @@
 //! The way of a generating request, the same for every endpoint: enter, name a model, prepare, queue, answer.
 
+use std::sync::Arc;
+
 use axum::{http::HeaderMap, response::Response};
+use jiff::Timestamp;
 
 use crate::{
-    admission::authenticate,
+    admission::{authenticate, exceeded::Exceeded, ledger::Lease},
     api::{
         answers::Answers,
         context::RequestContext,
@@ -11,14 +14,17 @@ use crate::{
         generation::Delivery,
         guided::{Asked, Guided, guide, program_of},
         openai::Head,
-        prepare::{Order, Room, prepare},
+        prepare::{Order, Prepared, Room, prepare},
         sse::{self, StreamOptions},
+        tools::ToolSyntax,
         whole,
         wire::Wire,
     },
     health::Status,
-    metrics::{ReasonLabels, TenantLabels},
+    metrics::{LimitLabels, ReasonLabels, Route, TenantLabels},
+    scheduler::event::Failure,
     state::{AppState, Loaded},
+    tenant::Tenant,
 };
 
 /// Names the tenant of a request, or refuses it.
@@ -27,10 +33,10 @@ pub(super) fn enter(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<(), ApiError> {
-    match authenticate(headers, &state.serving().tenants, jiff::Timestamp::now()) {
+    match authenticate(headers, &state.serving().tenants, Timestamp::now()) {
         Ok(tenant) => {
-            context.set_tenant(tenant);
-            Ok(())
+            context.set_tenant(Arc::clone(&tenant));
+            count_request(state, context, &tenant)
         }
         Err(refusal) => {
             state
@@ -41,6 +47,38 @@ pub(super) fn enter(
             Err(refusal.into())
         }
     }
+}
+
+/// Counts a generating request against the tenant's limit.
+fn count_request(
+    state: &AppState,
+    context: &RequestContext,
+    tenant: &Tenant,
+) -> Result<(), ApiError> {
+    if !matches!(context.route(), Route::chat_completions | Route::completions) {
+        return Ok(());
+    }
+    let account = state.ledger().account(&tenant.id);
+    account
+        .request(tenant, Timestamp::now())
+        .map_err(|exceeded| limit_reached(state, context, tenant, exceeded))
+}
+
+/// Counts a refusal by a limit of the tenant.
+fn limit_reached(
+    state: &AppState,
+    context: &RequestContext,
+    tenant: &Tenant,
+    exceeded: Exceeded,
+) -> ApiError {
+    tracing::debug!(request_id = context.id(), %exceeded, "refused by a limit");
+    let labels = LimitLabels {
+        tenant: tenant.label.clone(),
+        model: state.serving().config.served_name.clone(),
+        limit: exceeded.limit.field(),
+    };
+    state.metrics().limit_refusals.get_or_create(&labels).inc();
+    exceeded.into()
 }
 
 /// The open model, when requests are answered.
@@ -74,7 +112,7 @@ pub(super) fn head(
     Head {
         id: format!("{id_prefix}-{}", uuid::Uuid::now_v7().simple()),
         object,
-        created: jiff::Timestamp::now().as_second().max(0) as u64,
+        created: Timestamp::now().as_second().max(0) as u64,
         model: state.serving().config.served_name.clone(),
         system_fingerprint: format!("realm-{}-{digest}", env!("CARGO_PKG_VERSION")),
     }
@@ -93,10 +131,11 @@ pub(super) async fn answer<W: Wire>(
     state: &AppState,
     context: RequestContext,
     order: Order,
-    wire: W,
+    mut wire: W,
 ) -> Result<Response, ApiError> {
     let delivery = order.generation.delivery;
-    let (answers, prompt_tokens) = begin(state, &context, order).await?;
+    let Begun { answers, prompt_tokens, syntax } = begin(state, &context, order).await?;
+    wire.expect(answers.count(), syntax);
     match delivery {
         Delivery::Whole => whole::respond(wire, answers, prompt_tokens).await,
         Delivery::Stream { include_usage } => {
@@ -107,24 +146,30 @@ pub(super) async fn answer<W: Wire>(
     }
 }
 
+/// A request whose sequences are queued.
+struct Begun {
+    answers: Answers,
+    prompt_tokens: usize,
+    syntax: Option<ToolSyntax>,
+}
+
 async fn begin(
     state: &AppState,
     context: &RequestContext,
     order: Order,
-) -> Result<(Answers, usize), ApiError> {
+) -> Result<Begun, ApiError> {
     let loaded = ready(state)?;
-    let room = Room {
-        context_length: loaded.context_length,
-        default_output_tokens: state.limits().default_output_tokens,
-    };
-    let model = std::sync::Arc::clone(&loaded.model);
     let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
+    let room =
+        Room::new(loaded.context_length, state.limits().default_output_tokens, &tenant.limits);
     let program = program_of(state, tenant)?;
-    let asked = Asked::new(state, context, tenant);
-    let constraints = std::sync::Arc::clone(&loaded.constraints);
+    let told = Asked::new(state, context, tenant);
+    let asked = order.generation.max_tokens.is_some();
+    let model = Arc::clone(&loaded.model);
+    let constraints = Arc::clone(&loaded.constraints);
     let preparing = tokio::task::spawn_blocking(move || {
         let guided = match program {
-            Some(program) => guide(&program, order, &asked)?,
+            Some(program) => guide(&program, order, &told)?,
             None => Guided::plain(order),
         };
         let prepared = prepare(&guided.order, &model, &constraints, room)?;
@@ -134,6 +179,7 @@ async fn begin(
         tracing::error!(%error, "preparing a prompt failed");
         ApiError::internal("the prompt could not be prepared")
     })??;
+    let lease = take_turn(state, context, tenant, loaded, &prepared, asked).await?;
     let labels = TenantLabels {
         tenant: tenant.label.clone(),
         model: state.serving().config.served_name.clone(),
@@ -150,8 +196,33 @@ async fn begin(
         labels,
         context.clone(),
         loaded.scheduler.stopping().clone(),
+        lease,
     );
-    Ok((answers, prepared.prompt_tokens))
+    Ok(Begun { answers, prompt_tokens: prepared.prompt_tokens, syntax: prepared.syntax })
+}
+
+/// Counts the request's tokens and waits for its turn among the tenant's requests. `asked` says that the request names
+/// the length of its answers.
+async fn take_turn(
+    state: &AppState,
+    context: &RequestContext,
+    tenant: &Arc<Tenant>,
+    loaded: &Loaded,
+    prepared: &Prepared,
+    asked: bool,
+) -> Result<Lease, ApiError> {
+    let reached = |exceeded| limit_reached(state, context, tenant, exceeded);
+    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
+    let answer = if asked { answer as u64 } else { 0 };
+    let account = state.ledger().account(&tenant.id);
+    let mut lease = account
+        .open(tenant, Timestamp::now(), prepared.prompt_tokens as u64, answer)
+        .map_err(reached)?;
+    tokio::select! {
+        turn = lease.turn() => turn.map_err(reached)?,
+        () = loaded.scheduler.stopping().cancelled() => return Err(Failure::Stopping.into()),
+    }
+    Ok(lease)
 }
 
 fn unavailable(status: Status) -> ApiError {

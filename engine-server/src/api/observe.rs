@@ -15,7 +15,10 @@ use axum::{
 };
 
 use crate::{
-    api::context::{REQUEST_ID, RequestContext},
+    api::{
+        context::{REQUEST_ID, RequestContext},
+        rate_headers,
+    },
     metrics::{NO_TENANT, RequestLabels, Route, TenantLabels, observe_seconds},
     state::AppState,
 };
@@ -33,6 +36,7 @@ pub(super) async fn observe(
     request.extensions_mut().insert(context.clone());
     let mut record = Record { state, context: context.clone(), status: CLIENT_GONE };
     let mut response = next.run(request).await;
+    rate_headers::add(&record.state, &context, response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(context.id()) {
         response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), id);
     }

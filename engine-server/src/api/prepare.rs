@@ -3,15 +3,20 @@
 
 use std::sync::Arc;
 
+use realm_crds::engine_config::LimitsEntry;
 use realm_engine::{
-    chat_template::ChatMessage,
+    chat_template::{ChatTemplate, Turn},
     engine::{Model, Task, TokenId},
     tokenizer::SpecialTokens,
 };
 
 use crate::{
     api::{
-        completion_request::Prompt, error::ApiError, generation::Generation, structured::Structure,
+        completion_request::Prompt,
+        error::ApiError,
+        generation::Generation,
+        structured::Structure,
+        tools::{Hold, ToolSet, ToolSyntax},
     },
     constraint::{CompileError, Constraint, Constraints},
     scheduler::event::SequenceRequest,
@@ -39,7 +44,12 @@ pub(super) struct Order {
 #[derive(Debug)]
 pub(super) enum PromptSource {
     /// A conversation, rendered by the model's template.
-    Chat(Vec<ChatMessage>),
+    Chat {
+        /// The conversation.
+        turns: Vec<Turn>,
+        /// What the model may call.
+        tools: Option<ToolSet>,
+    },
     /// Given as they are.
     Prompts(Vec<Prompt>),
 }
@@ -51,6 +61,25 @@ pub(super) struct Room {
     pub context_length: usize,
     /// Tokens of an answer whose request names no maximum, at most.
     pub default_output_tokens: usize,
+    /// Tokens that a request may ask for as its answer, when its tenant has such a limit.
+    pub max_output_tokens: Option<usize>,
+    /// Whether the tenant's limit is shorter than the model's context.
+    pub by_tenant: bool,
+}
+
+impl Room {
+    /// What the server and the tenant's limits leave.
+    pub(super) fn new(context: usize, default_output: usize, limits: &LimitsEntry) -> Self {
+        let count = |limit: Option<u32>| limit.map(|tokens| tokens as usize);
+        let max_output_tokens = count(limits.max_output_tokens);
+        let of_tenant = count(limits.max_context_tokens).unwrap_or(context);
+        Self {
+            context_length: context.min(of_tenant),
+            default_output_tokens: max_output_tokens.unwrap_or(default_output).min(default_output),
+            max_output_tokens,
+            by_tenant: of_tenant < context,
+        }
+    }
 }
 
 /// Sequences of a request: `choices` for each prompt, prompt by prompt.
@@ -60,6 +89,8 @@ pub(super) struct Prepared {
     pub sequences: Vec<SequenceRequest>,
     /// Tokens of all prompts, each counted once.
     pub prompt_tokens: usize,
+    /// How the answers write calls, when they may.
+    pub syntax: Option<ToolSyntax>,
 }
 
 /// Renders, tokenizes, compiles and checks.
@@ -71,15 +102,19 @@ pub(super) fn prepare(
 ) -> Result<Prepared, ApiError> {
     check_generates(model)?;
     check_bias(&order.generation, model)?;
+    check_answer(&order.generation, room)?;
     let prompts = match &order.source {
-        PromptSource::Chat(messages) => vec![chat_tokens(messages, model, room)?],
+        PromptSource::Chat { turns, tools } => {
+            vec![chat_tokens(turns, tools.as_ref(), model, room)?]
+        }
         PromptSource::Prompts(prompts) => prompts
             .iter()
             .map(|prompt| prompt_tokens(prompt, model, room))
             .collect::<Result<_, _>>()?,
     };
-    let constraint = constraint(order, constraints)?;
-    let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0 };
+    let constraint = constraint(order, model, constraints)?;
+    let syntax = order.source.tools().map(|_| syntax(model)).transpose()?;
+    let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0, syntax };
     for prompt in prompts {
         check_length(order.field, prompt.len(), room)?;
         prepared.prompt_tokens += prompt.len();
@@ -115,10 +150,38 @@ fn sequence(
     }
 }
 
+impl PromptSource {
+    /// The tools that answers may call.
+    fn tools(&self) -> Option<&ToolSet> {
+        match self {
+            Self::Chat { tools, .. } => tools.as_ref().filter(|tools| tools.may_call()),
+            Self::Prompts(_) => None,
+        }
+    }
+}
+
 /// Compiled once for all choices; each takes its own copy along.
-fn constraint(order: &Order, constraints: &Constraints) -> Result<Option<Constraint>, ApiError> {
-    let Some(Structure { field, grammar }) = &order.structure else { return Ok(None) };
-    constraints.compile(grammar, None).map(Some).map_err(|error| does_not_compile(field, &error))
+fn constraint(
+    order: &Order,
+    model: &Model,
+    constraints: &Constraints,
+) -> Result<Option<Constraint>, ApiError> {
+    if let Some(Structure { field, grammar }) = &order.structure {
+        let compiled = constraints.compile(grammar, None);
+        return compiled.map(Some).map_err(|error| does_not_compile(field, &error));
+    }
+    let Some(tools) = order.source.tools() else { return Ok(None) };
+    let Hold { grammar, trigger, shown } = tools.hold(syntax(model)?, model)?;
+    let compiled = constraints.compile(&grammar, trigger);
+    let compiled = compiled.map_err(|error| does_not_compile("tools", &error))?;
+    Ok(Some(compiled.showing(shown)))
+}
+
+/// How the model writes calls.
+fn syntax(model: &Model) -> Result<ToolSyntax, ApiError> {
+    let source = model.chat_template().map(ChatTemplate::source).unwrap_or_default();
+    ToolSyntax::of(source)
+        .map_err(|error| ApiError::invalid("tools", "tools_not_supported", error.to_string()))
 }
 
 fn does_not_compile(field: &str, error: &CompileError) -> ApiError {
@@ -146,7 +209,8 @@ fn check_generates(model: &Model) -> Result<(), ApiError> {
 }
 
 fn chat_tokens(
-    messages: &[ChatMessage],
+    turns: &[Turn],
+    tools: Option<&ToolSet>,
     model: &Model,
     room: Room,
 ) -> Result<Vec<TokenId>, ApiError> {
@@ -154,13 +218,23 @@ fn chat_tokens(
         let message = "the model's file has no chat template; use /v1/completions";
         return Err(ApiError::malformed("no_chat_template", message));
     };
-    let bytes = messages.iter().map(|message| message.content.len()).sum();
+    check_turns(turns, model)?;
+    let text = |turn: &Turn| turn.content.as_ref().map_or(0, String::len);
+    let bytes = turns.iter().map(text).sum::<usize>() + tools.map_or(0, ToolSet::bytes);
     check_bytes("messages", bytes, room)?;
+    let definitions = tools.map(ToolSet::definitions).unwrap_or_default();
     let text = template
-        .render(messages, true)
+        .render_turns(turns, &definitions, true)
         .map_err(|error| ApiError::invalid("messages", "template_error", error.to_string()))?;
     // The template writes its own special tokens, the beginning of the sequence included.
     Ok(model.tokenizer().encode(&text, SpecialTokens::Parse))
+}
+
+/// A template without a place for calls would leave them out of the conversation.
+fn check_turns(turns: &[Turn], model: &Model) -> Result<(), ApiError> {
+    let calls = |turn: &Turn| turn.role == "tool" || !turn.tool_calls.is_empty();
+    let Some(index) = turns.iter().position(calls) else { return Ok(()) };
+    syntax(model).map(|_| ()).map_err(|error| error.param(format!("messages[{index}]")))
 }
 
 fn prompt_tokens(prompt: &Prompt, model: &Model, room: Room) -> Result<Vec<TokenId>, ApiError> {
@@ -186,6 +260,19 @@ fn check_bias(generation: &Generation, model: &Model) -> Result<(), ApiError> {
     match generation.sampling.logit_bias.iter().find(|(token, _)| *token as usize >= vocabulary) {
         Some((token, _)) => Err(outside_vocabulary("logit_bias", *token, vocabulary)),
         None => Ok(()),
+    }
+}
+
+/// Refused rather than cut: the client would not know why its answer ends early.
+fn check_answer(generation: &Generation, room: Room) -> Result<(), ApiError> {
+    match (generation.max_tokens, room.max_output_tokens) {
+        (Some(asked), Some(limit)) if asked > limit => {
+            let message = format!(
+                "`max_tokens` is {asked} and the limit maxOutputTokens of this tenant is {limit}; ask for at most that many"
+            );
+            Err(ApiError::invalid("max_tokens", "max_output_tokens_exceeded", message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -219,9 +306,13 @@ fn check_bytes(field: &str, bytes: usize, room: Room) -> Result<(), ApiError> {
 }
 
 fn too_long(field: &str, tokens: &str, room: Room) -> ApiError {
+    let holder = if room.by_tenant {
+        "the limit maxContextTokens of this tenant is"
+    } else {
+        "the context holds"
+    };
     let message = format!(
-        "the prompt has {tokens} tokens and the answer needs at least one more, but the context holds {}; \
-         shorten the prompt",
+        "the prompt has {tokens} tokens and the answer needs at least one more, but {holder} {}; shorten the prompt",
         room.context_length
     );
     ApiError::invalid(field, "context_length_exceeded", message)

@@ -88,12 +88,12 @@ impl<W: Wire> EventStream<W> {
             // The tokens at the end of an answer may have no text of their own.
             Some(Ok((_, Answer::Output(output)))) if output.text.is_empty() => {}
             Some(Ok((index, Answer::Output(output)))) => {
-                self.pending.push_back(self.wire.output(index, &output)?);
+                self.pending.extend(self.wire.output(index, &output)?);
             }
             // What was sent is sent.
             Some(Ok((_, Answer::Replaced(_)))) => {}
             Some(Ok((index, Answer::Finished(finish)))) => {
-                self.pending.push_back(self.wire.finish(index, finish.reason)?);
+                self.pending.extend(self.wire.finish(index, finish.reason)?);
             }
             Some(Err(broken)) => self.fail(&ApiError::from(broken)),
             None => self.end()?,

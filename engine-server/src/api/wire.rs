@@ -1,18 +1,20 @@
 //! The seam between what is generated and how an endpoint writes it.
 
 use crate::{
-    api::openai::Usage,
+    api::{openai::Usage, tools::ToolSyntax},
     scheduler::event::{FinishReason, Output, TokenLogprob},
 };
 
 /// One endpoint's documents.
 pub(super) trait Wire: Send + 'static {
+    /// How many answers come, and how they write calls of tools, when they may.
+    fn expect(&mut self, _answers: usize, _syntax: Option<ToolSyntax>) {}
     /// The event before the first text of an answer, where the endpoint has one.
     fn opening(&self, index: usize) -> Option<serde_json::Result<String>>;
-    /// The event of more text.
-    fn output(&self, index: usize, output: &Output) -> serde_json::Result<String>;
-    /// The last event of an answer.
-    fn finish(&self, index: usize, reason: FinishReason) -> serde_json::Result<String>;
+    /// The events of more text; none when it is not decided yet what the text is.
+    fn output(&mut self, index: usize, output: &Output) -> serde_json::Result<Vec<String>>;
+    /// The last events of an answer.
+    fn finish(&mut self, index: usize, reason: FinishReason) -> serde_json::Result<Vec<String>>;
     /// The event with the token counts.
     fn usage(&self, usage: Usage) -> serde_json::Result<String>;
     /// The document of whole answers.

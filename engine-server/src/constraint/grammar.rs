@@ -46,9 +46,7 @@ impl Grammar {
 
     /// JSON that is valid for a schema.
     pub fn json_schema(schema: Value, rules: SchemaRules) -> Result<Self, GrammarError> {
-        check_root(&schema)?;
-        schema::check(&schema, rules)?;
-        Ok(Self { kind: Kind::Json(with_options(schema)) })
+        checked(schema, rules).map(|schema| Self { kind: Kind::Json(schema) })
     }
 
     /// A text that a regular expression matches as a whole.
@@ -85,6 +83,11 @@ impl Grammar {
         Ok(Self { kind: Kind::Lark(grammar) })
     }
 
+    /// A grammar of this server's own, whose parts have been checked.
+    pub(crate) fn trusted(lark: String) -> Self {
+        Self { kind: Kind::Lark(lark) }
+    }
+
     pub(super) fn compiler_input(&self) -> TopLevelGrammar {
         match &self.kind {
             Kind::Json(schema) => TopLevelGrammar::from_json_schema(schema.clone()),
@@ -95,25 +98,23 @@ impl Grammar {
 }
 
 /// A text as a Lark grammar writes it.
-pub(crate) fn literal(text: &str) -> String {
+fn literal(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 
 /// JSON of a schema as a part of a Lark grammar.
 pub fn json_schema_literal(schema: Value, rules: SchemaRules) -> Result<String, GrammarError> {
-    check_root(&schema)?;
-    schema::check(&schema, rules)?;
-    Ok(format!("%json {}", with_options(schema)))
+    checked(schema, rules).map(|schema| format!("%json {schema}"))
 }
 
-fn check_root(schema: &Value) -> Result<(), GrammarError> {
-    if schema.is_object() {
-        return Ok(());
+/// A schema that is accepted, as the compiler gets it.
+fn checked(schema: Value, rules: SchemaRules) -> Result<Value, GrammarError> {
+    if !schema.is_object() {
+        let reason = "the schema must be an object, for example {\"type\": \"object\"}";
+        return Err(GrammarError::invalid("", reason));
     }
-    Err(GrammarError::invalid(
-        "",
-        "the schema must be an object, for example {\"type\": \"object\"}",
-    ))
+    schema::check(&schema, rules)?;
+    Ok(with_options(schema))
 }
 
 /// One line, a space after each comma and colon, as models are used to write it: nothing is left to white space, on which

@@ -24,13 +24,23 @@ pub struct Constraint {
     trigger: Option<Trigger>,
     /// Tokens that pull the trigger and do not fit the grammar, at this place.
     refused: Vec<TokenId>,
+    /// It has waited, or still does.
+    waited: bool,
     /// The control tokens that are shown as text.
-    shown: Option<Trigger>,
+    shown: Vec<TokenId>,
 }
 
 impl Constraint {
     pub(super) fn new(matcher: Matcher, trigger: Option<Trigger>) -> Self {
-        Self { matcher, shown: trigger.clone(), trigger, refused: Vec::new() }
+        let waited = trigger.is_some();
+        Self { matcher, trigger, refused: Vec::new(), waited, shown: Vec::new() }
+    }
+
+    /// Has these control tokens shown as text, because they say what the text is.
+    #[must_use]
+    pub fn showing(mut self, tokens: Vec<TokenId>) -> Self {
+        self.shown = tokens;
+        self
     }
 
     /// The tokens that may come next; `None` when any may.
@@ -88,9 +98,14 @@ impl Constraint {
         self.trigger.is_none() && self.matcher.is_stopped() && !self.matcher.is_error()
     }
 
-    /// Whether a control token is shown as text, because it says what the text is.
+    /// Whether a control token is shown as text.
     pub fn shows(&self, token: TokenId) -> bool {
-        self.shown.as_ref().is_some_and(|trigger| trigger.shows(token))
+        self.shown.contains(&token)
+    }
+
+    /// Whether the grammar has read all of the text, from its first byte.
+    pub fn reads_all(&self) -> bool {
+        !self.waited
     }
 
     fn wait_on(&mut self, mut trigger: Trigger, token: TokenId) -> Result<bool, ConstraintError> {

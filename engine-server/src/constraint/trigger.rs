@@ -80,11 +80,6 @@ impl Trigger {
         }
     }
 
-    /// Whether a token is shown as text though it is a control token.
-    pub(super) fn shows(&self, token: TokenId) -> bool {
-        self.markers.contains(&Marker::Token(token))
-    }
-
     fn opens_with(&self, bytes: &[u8]) -> bool {
         let Some(opening) = &self.opening else { return false };
         let mut text = opening.clone();

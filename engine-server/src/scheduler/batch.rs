@@ -1,9 +1,9 @@
 //! Who is in the next step, and with how many tokens. Pure: sizes in, shares out.
 //!
-//! Every sequence that decodes gets its one token, so that a long prompt never stalls a stream; when they are more than a
-//! step has tokens for, those of the tenants that were given least. What is left of the step's token budget goes to
-//! prompts, less of it when sequences decode beside them, so that the time of a step and with
-//! it the time between the tokens of a stream stays short. It goes in small pieces, each to the tenant that was given least, so
+//! Every sequence that decodes gets its one token, so that a long prompt never stalls a stream; when they are more
+//! than a step has tokens for, those of the tenants that were given least. What is left of the step's token budget
+//! goes to prompts, less of it when sequences decode beside them, so that the time of a step and with it the time
+//! between the tokens of a stream stays short. It goes in small pieces, each to the tenant that was given least, so
 //! that their counters meet (see [`fairness`](super::fairness)); inside a tenant first come, first served.
 
 use std::{collections::HashMap, hash::Hash};

@@ -1,49 +1,59 @@
-//! Which tenant is served next, by what each was given so far. Pure: who waits and who runs goes in, a decision comes out.
+//! Which tenant is served next, by what each was given so far. Pure: who waits and who runs goes in, a decision comes
+//! out.
 //!
 //! This is the virtual token counter of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024), with
-//! weights, with classes, and with preemption, which tightens its bound. What is counted is computed work: a prompt token
-//! costs [`PREFILL_COST`], a token of an answer [`DECODE_COST`], a guess [`GUESS_COST`] whether it was right or not, and a
-//! token that was found in the prefix cache nothing.
+//! weights, with classes, and with preemption, which tightens its bound. What is counted is computed work: a prompt
+//! token costs [`PREFILL_COST`], a token of an answer [`DECODE_COST`], a guess [`GUESS_COST`] whether it was right or
+//! not, and a token that was found in the prefix cache nothing.
 //!
 //! There are two levels of the same rule. Classes share by [`Class::share`], which is what "Realtime before Standard
-//! before Batch" means here: a class takes almost everything from those below it and can never take the rest, so none starves however many tenants the others have.
-//! Inside a class tenants share by weight. At each level:
+//! before Batch" means here: a class takes almost everything from those below it and can never take the rest, so none
+//! starves however many tenants the others have. Inside a class tenants share by weight. At each level:
 //!
-//! 1. A free place in the batch goes to the one that was given least. So does each piece of the prompt tokens of a step, and
-//!    each token of an answer when a step cannot take them all.
-//! 2. *Claim*: one that waits and holds less than its share of the places (or of the pages, where those are short) takes
-//!    a place from one that holds more than its share, unless it is ahead by more than half a [quantum](Rules::quantum).
-//!    So who comes into a batch that others have filled is served at once, not after their answers.
+//! 1. A free place in the batch goes to the one that was given least. So does each piece of the prompt tokens of a
+//!    step, and each token of an answer when a step cannot take them all.
+//! 2. *Claim*: one that waits and holds less than its share of the places (or of the pages, where those are short)
+//!    takes a place from one that holds more than its share, unless it is ahead by more than half a
+//!    [quantum](Rules::quantum). So who comes into a batch that others have filled is served at once, not after their
+//!    answers.
 //! 3. *Debt*: one that waits takes a place from one that is ahead of it by more than a quantum.
 //!
-//! Who gives a place up is the newest sequence of the one that was given most. It keeps what it said, and its pages stay
-//! in the prefix cache while nobody needs them. To make up for what it may have to compute again, it gives way only when
-//! it has computed [`MIN_RUN_TOKENS`] tokens that it had not computed before, or nothing at all: so each time costs at
-//! least that much progress, and a sequence of `n` tokens loses computed work at most `n / MIN_RUN_TOKENS` times.
+//! Who gives a place up is the newest sequence of the one that was given most. It keeps what it said, and its pages
+//! stay in the prefix cache while nobody needs them. To make up for what it may have to compute again, it gives way
+//! only when it has computed [`MIN_RUN_TOKENS`] tokens that it had not computed before, or nothing at all: so each
+//! time costs at least that much progress, and a sequence of `n` tokens loses computed work at most
+//! `n / MIN_RUN_TOKENS` times.
 //!
 //! # The bound
-//! Let `f` wait without a break from one step to another (for a place only, not because of a limit of its own), and let `W_f` and `W_g` be the cost of what `f`
-//! and any `g` of its class were given meanwhile, `w_f` and `w_g` their weights. Then
+//! Let `f` wait without a break from one step to another (for a place only, not because of a limit of its own), and
+//! let `W_f` and `W_g` be the cost of what `f` and any `g` of its class were given meanwhile, `w_f` and `w_g` their
+//! weights. Then
 //!
 //! `W_g / w_g - W_f / w_f <= U * (1 / w_f + 1 / w_g)`, with `U` = [`Rules::turn_cost`].
 //!
-//! Proof. Call the counters `v` and the floor `V`. While `f` is hungry, `v_f` grows by `W_f / w_f` alone, and `v_g` by at
-//! least `W_g / w_g`, because a counter that is forgotten was at the floor and comes back at a floor that is not lower. So
-//! the left side is at most `(v_g - v_f)` at the end less `(v_g - v_f)` at the beginning.
+//! Proof. Call the counters `v` and the floor `V`. While `f` is hungry, `v_f` grows by `W_f / w_f` alone, and `v_g`
+//! by at least `W_g / w_g`, because a counter that is forgotten was at the floor and comes back at a floor that is
+//! not lower. So the left side is at most `(v_g - v_f)` at the end less `(v_g - v_f)` at the beginning.
 //!
-//! *At the end* `v_g - v_f <= U / w_g`. Consider the last step at whose beginning `v_g <= v_f + Q / w_g`, with `Q` the
-//! quantum; if there is none, see below. That step gives `g` at most `S`, the cost of a whole step. From then on rule 3 holds whenever the
-//! step's places are given out, and rule 1 gives `g` no free place while `f` waits. So what `g` is still given comes from
-//! sequences that may not give way yet: each computes less than [`MIN_RUN_TOKENS`] tokens in small pieces, which is `R` for all places
-//! together, and the one of them whose prompt was read in part can be given one more large piece, at most `S`. And `U = Q + 2 S + R`.
+//! *At the end* `v_g - v_f <= U / w_g`. Consider the last step at whose beginning `v_g <= v_f + Q / w_g`, with `Q`
+//! the quantum; if there is none, see below. That step gives `g` at most `S`, the cost of a whole step. From then on
+//! rule 3 holds whenever the step's places are given out, and rule 1 gives `g` no free place while `f` waits. So what
+//! `g` is still given comes from sequences that may not give way yet: each computes less than [`MIN_RUN_TOKENS`]
+//! tokens in small pieces, which is `R` for all places together, and the one of them whose prompt was read in part
+//! can be given one more large piece, at most `S`. And `U = Q + 2 S + R`.
 //!
-//! *At the beginning* `v_f - v_g <= U / w_f`: all counters are at the floor or above it, so `v_g >= V`; `V` is the counter
-//! of some `h` that waits, and what was just shown of `g` and `f` holds of `f` and `h`. The same goes for a `g` without such a step: it is no more ahead of
-//! `f` than it was of the one that set the floor. Both together are the bound. ∎
+//! *At the beginning* `v_f - v_g <= U / w_f`: all counters are at the floor or above it, so `v_g >= V`; `V` is the
+//! counter of some `h` that waits, and what was just shown of `g` and `f` holds of `f` and `h`. The same goes for a
+//! `g` without such a step: it is no more ahead of `f` than it was of the one that set the floor. Both together are
+//! the bound. ∎
 //!
-//! Summed over the `n` tenants of the class, which were given `W` together: `f` is given at least its share `w_f / Σ w` of
-//! `W - n U`, less `U`. Since no `U` holds a time, it also bounds every wait, and for classes the same holds with their
-//! shares for weights. What a sequence computes again because its pages were needed elsewhere adds to `R`.
+//! It assumes that the floor was set by one that waits for a place. Before that, when tenants went short of prompt
+//! tokens only and places were free, `f` may have run into a debt with its answers that is larger; what it exceeds
+//! `U / w_f` by adds to the right side once.
+//!
+//! Summed over the `n` tenants of the class, which were given `W` together: `f` is given at least its share
+//! `w_f / Σ w` of `W - n U`, less `U`. Since no `U` holds a time, it also bounds every wait, and for classes the same holds
+//! with their shares for weights. What a sequence computes again because its pages were needed elsewhere adds to `R`.
 //! `tests/scheduler_fairness.rs` checks all this over random arrivals.
 
 use std::hash::Hash;

@@ -7,28 +7,58 @@ use realm_engine::{
     speculation::DraftModel,
 };
 
-/// An engine that the scheduler thread owns.
+/// An engine that the scheduler thread owns: the real one, or one with something around it, which replaces the methods that
+/// it has a part in.
 pub trait StepEngine: Send {
+    /// The real one.
+    fn engine(&self) -> &Engine;
+    /// The real one, to use.
+    fn engine_mut(&mut self) -> &mut Engine;
     /// Takes a slot for a sequence that shares its beginning with others of the salt.
-    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError>;
+    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
+        self.engine_mut().new_sequence_with_prefix(salt, &[]).map(|(id, _)| id)
+    }
     /// Takes what others of the salt have computed of these tokens; returns how many the sequence holds then.
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize;
+    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
+        Engine::reuse_prefix(self.engine_mut(), id, tokens)
+    }
     /// Gives the slot and its pages back.
-    fn free_sequence(&mut self, id: SequenceId);
+    fn free_sequence(&mut self, id: SequenceId) {
+        Engine::free_sequence(self.engine_mut(), id);
+    }
     /// Tokens that the sequence holds.
-    fn sequence_len(&self, id: SequenceId) -> usize;
+    fn sequence_len(&self, id: SequenceId) -> usize {
+        Engine::sequence_len(self.engine(), id)
+    }
     /// Tokens that each sequence can hold.
-    fn context_length(&self) -> usize;
+    fn context_length(&self) -> usize {
+        Engine::context_length(self.engine())
+    }
     /// How full the KV cache is.
-    fn pages(&self) -> Pages;
+    fn pages(&self) -> Pages {
+        let engine = self.engine();
+        Pages {
+            total: engine.total_pages(),
+            available: engine.available_pages(),
+            bytes: engine.kv_token_bytes() * PAGE_TOKENS,
+        }
+    }
     /// Pages that the sequence holds, shared ones included.
-    fn pages_held(&self, id: SequenceId) -> usize;
+    fn pages_held(&self, id: SequenceId) -> usize {
+        Engine::pages_held(self.engine(), id)
+    }
     /// Pages of the beginning of these tokens that sequences of the salt hold now.
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize;
+    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
+        Engine::shared_pages(self.engine(), salt, tokens)
+    }
     /// One step over several sequences.
-    fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError>;
+    fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
+        Engine::step(self.engine_mut(), batch)
+    }
     /// Forgets the sequence's tokens past `length`.
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError>;
+    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        Engine::truncate(self.engine_mut(), id, length)
+    }
     /// The model that guesses for this one, if there is one.
     fn draft_model(&mut self) -> Option<&mut DraftModel> {
         None
@@ -50,48 +80,12 @@ pub struct Pages {
 pub type EngineFactory = Box<dyn FnMut() -> Result<Box<dyn StepEngine>, EngineError> + Send>;
 
 impl StepEngine for Engine {
-    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
-        self.new_sequence_with_prefix(salt, &[]).map(|(id, _)| id)
+    fn engine(&self) -> &Engine {
+        self
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        Engine::reuse_prefix(self, id, tokens)
-    }
-
-    fn free_sequence(&mut self, id: SequenceId) {
-        Engine::free_sequence(self, id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        Engine::sequence_len(self, id)
-    }
-
-    fn context_length(&self) -> usize {
-        Engine::context_length(self)
-    }
-
-    fn pages(&self) -> Pages {
-        Pages {
-            total: self.total_pages(),
-            available: self.available_pages(),
-            bytes: self.kv_token_bytes() * PAGE_TOKENS,
-        }
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        Engine::pages_held(self, id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        Engine::shared_pages(self, salt, tokens)
-    }
-
-    fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
-        Engine::step(self, batch)
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        Engine::truncate(self, id, length)
+    fn engine_mut(&mut self) -> &mut Engine {
+        self
     }
 }
 
@@ -105,44 +99,12 @@ pub struct DraftedEngine {
 }
 
 impl StepEngine for DraftedEngine {
-    fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
-        StepEngine::new_sequence(&mut self.engine, salt)
+    fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        self.engine.reuse_prefix(id, tokens)
-    }
-
-    fn free_sequence(&mut self, id: SequenceId) {
-        self.engine.free_sequence(id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        self.engine.sequence_len(id)
-    }
-
-    fn context_length(&self) -> usize {
-        self.engine.context_length()
-    }
-
-    fn pages(&self) -> Pages {
-        self.engine.pages()
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        self.engine.pages_held(id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        self.engine.shared_pages(salt, tokens)
-    }
-
-    fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
-        self.engine.step(batch)
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        self.engine.truncate(id, length)
+    fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
     fn draft_model(&mut self) -> Option<&mut DraftModel> {

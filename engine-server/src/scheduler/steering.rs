@@ -79,7 +79,7 @@ impl Steering {
 
     /// Whether the text is shown as the raw bytes of its tokens: what a grammar has read is what a client reads.
     pub(super) fn shows_raw_bytes(&self) -> bool {
-        self.constraint.is_some()
+        self.constraint.as_ref().is_some_and(Constraint::reads_all)
     }
 
     /// Whether a control token is shown as text.

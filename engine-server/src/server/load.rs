@@ -182,15 +182,20 @@ struct EngineMaker {
 
 impl EngineMaker {
     fn engine(&self, model: &Arc<Model>) -> Result<Engine, EngineError> {
-        let mut engine = Engine::new(Arc::clone(model), self.options)?;
-        engine.follow(self.threads.clone());
-        Ok(engine)
+        self.engine_with(model, self.options)
     }
 
     /// As many sequences as the target has, and as much context as it was trained for.
     fn draft_engine(&self, model: &Arc<Model>) -> Result<Engine, EngineError> {
         let context_length = self.options.context_length.min(model.info().context_length);
-        let options = EngineOptions { context_length, ..self.options };
+        self.engine_with(model, EngineOptions { context_length, ..self.options })
+    }
+
+    fn engine_with(
+        &self,
+        model: &Arc<Model>,
+        options: EngineOptions,
+    ) -> Result<Engine, EngineError> {
         let mut engine = Engine::new(Arc::clone(model), options)?;
         engine.follow(self.threads.clone());
         Ok(engine)

@@ -202,9 +202,9 @@ async fn message_fields(server: &TestServer) {
         ),
         (
             message(json!({"role": "tool", "content": "hi"})),
-            "unsupported_value",
-            "messages[0].role",
-            "tool",
+            "missing_required_parameter",
+            "messages[0].tool_call_id",
+            "missing",
         ),
         (
             message(json!({"role": "user", "content": "hi", "name": "bob"})),
@@ -293,10 +293,10 @@ async fn prompts(server: &TestServer) {
 
 async fn unsupported(server: &TestServer) {
     let cases: &[(Value, &str, &str)] = &[
-        (json!({"tools": [{"type": "function"}]}), "unsupported_parameter", "tools"),
+        (json!({"tools": [{"type": "custom"}]}), "unsupported_value", "tools[0].type"),
         (json!({"functions": [{}]}), "unsupported_parameter", "functions"),
-        (json!({"parallel_tool_calls": true}), "unsupported_parameter", "parallel_tool_calls"),
-        (json!({"tool_choice": "auto"}), "unsupported_value", "tool_choice"),
+        (json!({"parallel_tool_calls": true}), "invalid_value", "parallel_tool_calls"),
+        (json!({"tool_choice": "auto"}), "invalid_value", "tool_choice"),
         (json!({"response_format": {"type": "xml"}}), "unsupported_value", "response_format.type"),
         (json!({"modalities": ["text", "audio"]}), "unsupported_value", "modalities"),
         (json!({"audio": {"voice": "x"}}), "unsupported_parameter", "audio"),

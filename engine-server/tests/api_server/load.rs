@@ -17,6 +17,9 @@ async fn requests_share_the_steps() {
     };
     let cities = ["France", "Italy", "Spain", "Japan", "Egypt", "Peru", "Kenya", "India"];
     let together = join_all(cities.map(ask)).await;
+    // An answer is there before its last step is counted.
+    let nothing_runs = async || server.metric("realm_requests_running", &[]).await == 0.0;
+    server.until("the last step is counted", nothing_runs).await;
     let steps = server.metric("realm_batch_tokens_count", &["phase=\"decode\""]).await;
     let tokens = server.metric("realm_batch_tokens_sum", &["phase=\"decode\""]).await;
     let drafted = server.metric("realm_speculation_drafted_tokens_total", &[]).await;
@@ -27,6 +30,11 @@ async fn requests_share_the_steps() {
     for (city, text) in cities.into_iter().zip(together) {
         assert_eq!(ask(city).await, text, "{city}: the same alone");
     }
+    server
+        .until("nothing is held", async || {
+            server.metric("realm_kv_cache_usage_ratio", &[]).await == 0.0 && nothing_runs().await
+        })
+        .await;
     assert_eq!(server.metric("realm_requests_running", &[]).await, 0.0);
     assert_eq!(server.metric("realm_kv_cache_usage_ratio", &[]).await, 0.0);
     server.stop().await.expect("a clean end");

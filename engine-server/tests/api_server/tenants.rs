@@ -29,24 +29,28 @@ async fn with_key(server: &TestServer, key: Option<&str>) -> Answer {
     Answer::of(request.send().await.expect("an answer")).await
 }
 
-struct Files {
+pub(crate) struct Files {
     _folder: tempfile::TempDir,
     config: PathBuf,
-    tenants: PathBuf,
+    pub(crate) tenants: PathBuf,
 }
 
 /// As a mounted volume does it: the new file takes the old one's place at once.
-fn replace(path: &Path, content: &str) {
+pub(crate) fn replace(path: &Path, content: &str) {
     let new = path.with_extension("new");
     fs::write(&new, content).expect("a file");
     fs::rename(new, path).expect("a rename");
 }
 
-async fn server_with_files(tenants: &str) -> (TestServer, Files) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (config, path) = (folder.path().join("engine.json"), folder.path().join("tenants.json"));
+pub(crate) async fn server_with_files(tenants: &str) -> (TestServer, Files) {
     let limits =
         Limits { reload_interval: std::time::Duration::from_millis(50), ..Limits::default() };
+    server_with_limits(tenants, limits).await
+}
+
+pub(crate) async fn server_with_limits(tenants: &str, limits: Limits) -> (TestServer, Files) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, path) = (folder.path().join("engine.json"), folder.path().join("tenants.json"));
     let setup = Setup { limits, ..Setup::default() }.config("/anonymous", json!(false));
     fs::write(&config, setup.config.to_string()).expect("a file");
     fs::write(&path, tenants).expect("a file");

@@ -19,10 +19,10 @@ use realm_engine_server::{
     scheduler::{
         EventReceiver, Scheduler, SchedulerOptions,
         budget::Budget,
-        event::{Event, Failure, Finish, SequenceRequest},
+        event::{Event, Failure, Finish, SequenceRequest, SubmitError},
         fairness::{DECODE_COST, PREFILL_COST, Rules},
         queue::QueueBounds,
-        seam::{Pages, StepEngine},
+        seam::StepEngine,
     },
     tenant::{Tenant, TenantId},
 };
@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const CONTEXT: usize = 1024;
 const MODEL: &str = "m";
 /// Everybody who is in these tests.
-const TENANTS: [&str; 4] = ["noisy", "quiet", "wordy", "reading"];
+const TENANTS: [&str; 9] =
+    ["noisy", "quiet", "wordy", "reading", "light", "heavy", "batch", "urgent", "bounded"];
 /// The model's token that ends an answer.
 const END: TokenId = 257;
 
@@ -53,6 +54,10 @@ pub(crate) struct Step {
 impl Step {
     pub(crate) fn tokens_of(&self, tenant: &str) -> usize {
         self.items.get(tenant).into_iter().flatten().sum()
+    }
+
+    pub(crate) fn sequences_of(&self, tenant: &str) -> usize {
+        self.items.get(tenant).map_or(0, Vec::len)
     }
 
     /// Items of one token are answers; a prompt's last token alone is taken for one, too.
@@ -74,6 +79,14 @@ struct Recorder {
 }
 
 impl StepEngine for Recorder {
+    fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
     fn new_sequence(&mut self, salt: PrefixSalt) -> Result<SequenceId, EngineError> {
         let owner = match &salt {
             PrefixSalt::Private(name) => name.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -84,37 +97,9 @@ impl StepEngine for Recorder {
         Ok(id)
     }
 
-    fn reuse_prefix(&mut self, id: SequenceId, tokens: &[TokenId]) -> usize {
-        self.engine.reuse_prefix(id, tokens)
-    }
-
     fn free_sequence(&mut self, id: SequenceId) {
         self.owners.remove(&id);
         self.engine.free_sequence(id);
-    }
-
-    fn sequence_len(&self, id: SequenceId) -> usize {
-        self.engine.sequence_len(id)
-    }
-
-    fn context_length(&self) -> usize {
-        self.engine.context_length()
-    }
-
-    fn pages(&self) -> Pages {
-        self.engine.pages()
-    }
-
-    fn pages_held(&self, id: SequenceId) -> usize {
-        self.engine.pages_held(id)
-    }
-
-    fn shared_pages(&self, salt: &PrefixSalt, tokens: &[TokenId]) -> usize {
-        self.engine.shared_pages(salt, tokens)
-    }
-
-    fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
-        self.engine.truncate(id, length)
     }
 
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
@@ -161,6 +146,7 @@ pub(crate) struct Bench {
     scheduler: Scheduler,
     steps: Arc<Mutex<Vec<Step>>>,
     count: watch::Receiver<usize>,
+    page_bytes: usize,
 }
 
 impl Setup {
@@ -186,6 +172,10 @@ impl Setup {
         let (count, counted) = watch::channel(0);
         let (metrics, steps) = (Metrics::new(), Arc::new(Mutex::new(Vec::new())));
         let engine_options = EngineOptions::new(NonZeroUsize::MIN, CONTEXT, self.parallel);
+        let page_bytes = {
+            let engine = Engine::new(Arc::<Model>::clone(&model), engine_options);
+            StepEngine::pages(&engine.expect("an engine")).bytes
+        };
         let (shared, seen, told) = (Arc::clone(&model), metrics.clone(), Arc::clone(&steps));
         let factory = Box::new(move || {
             let engine = Engine::new(Arc::<Model>::clone(&shared), engine_options)?;
@@ -199,7 +189,7 @@ impl Setup {
         });
         let (scheduler, _thread) =
             Scheduler::start(options, model, factory, metrics.clone()).expect("a start");
-        Bench { metrics, scheduler, steps, count: counted }
+        Bench { metrics, scheduler, steps, count: counted, page_bytes }
     }
 }
 
@@ -209,7 +199,26 @@ impl Bench {
         tenant: &Arc<Tenant>,
         requests: Vec<SequenceRequest>,
     ) -> Vec<EventReceiver> {
-        self.scheduler.submit(tenant, requests).expect("room in the queue")
+        self.try_submit(tenant, requests).expect("room in the queue")
+    }
+
+    pub(crate) fn try_submit(
+        &self,
+        tenant: &Arc<Tenant>,
+        requests: Vec<SequenceRequest>,
+    ) -> Result<Vec<EventReceiver>, SubmitError> {
+        self.scheduler.submit(tenant, requests)
+    }
+
+    /// The tenant with so many pages of the KV cache, and nearly one more.
+    pub(crate) fn with_kv_pages(&self, tenant: &Tenant, pages: usize) -> Tenant {
+        let mut tenant = tenant.clone();
+        tenant.limits.kv_bytes = Some(((pages + 1) * self.page_bytes - 1) as u64);
+        tenant
+    }
+
+    pub(crate) fn preempted(&self, tenant: &str) -> u64 {
+        self.metrics.preemptions.get_or_create(&labels(tenant)).get()
     }
 
     /// All steps so far.

@@ -7,14 +7,16 @@
 use std::time::Duration;
 
 /// Time in jobs after which the team judges.
-const WINDOW: Duration = Duration::from_millis(30);
+const WINDOW: Duration = Duration::from_millis(40);
+/// Windows in a row that must be bad while no neighbour is known: what comes and goes in between is not worth a change.
+const BAD_WINDOWS: u32 = 2;
 /// Percent of the time in jobs, spent on waiting, above which there is a thread too many.
 const WAITING_TOO_MUCH_PERCENT: u32 = 25;
 /// Percent below which neighbours are thought to be gone.
 const WAITING_LITTLE_PERCENT: u32 = 8;
 /// Time in jobs with a thread fewer before one more is tried; doubled each time that it was too many.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LAST_RETRY: Duration = Duration::from_secs(2);
+const FIRST_RETRY: Duration = Duration::from_millis(120);
+const LAST_RETRY: Duration = Duration::from_secs(4);
 
 /// Judges by the time that jobs take and how much of it is waiting.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Pace {
     /// In the window: time in jobs, and of it the caller's waiting for helpers.
     worked: Duration,
     waited: Duration,
+    /// Bad windows in a row.
+    bad: u32,
     /// Time in jobs until one more is tried, and what it starts from.
     until_retry: Duration,
     retry: Duration,
@@ -35,6 +39,7 @@ impl Pace {
             fewer: 0,
             worked: Duration::ZERO,
             waited: Duration::ZERO,
+            bad: 0,
             until_retry: Duration::ZERO,
             retry: FIRST_RETRY,
         }
@@ -60,11 +65,14 @@ impl Pace {
 
     fn judge(&mut self, most: usize) {
         let above = |percent: u32| self.waited * 100 > self.worked * percent;
-        if above(WAITING_TOO_MUCH_PERCENT) && self.threads(most) > 1 {
+        self.bad = if above(WAITING_TOO_MUCH_PERCENT) { self.bad + 1 } else { 0 };
+        let suspected = self.retry > FIRST_RETRY;
+        if self.bad >= if suspected { 1 } else { BAD_WINDOWS } && self.threads(most) > 1 {
+            self.bad = 0;
             self.fewer += 1;
             self.until_retry = self.retry;
             self.retry = (self.retry * 2).min(LAST_RETRY);
-        } else if self.fewer > 0 && self.until_retry.is_zero() {
+        } else if self.bad == 0 && self.fewer > 0 && self.until_retry.is_zero() {
             self.fewer -= 1;
             self.until_retry = self.retry;
         } else if self.fewer == 0 && !above(WAITING_LITTLE_PERCENT) {
@@ -105,10 +113,20 @@ mod tests {
     }
 
     #[test]
+    fn a_short_disturbance_changes_nothing() {
+        let mut pace = Pace::new();
+        for _ in 0..20 {
+            run(&mut pace, 4, WINDOW, |_| 60);
+            let spent = run(&mut pace, 4, Duration::from_secs(1), |_| 5);
+            assert_eq!(spent[4], Duration::from_secs(1));
+        }
+    }
+
+    #[test]
     fn a_neighbour_costs_one_thread_and_few_trials() {
         let time = Duration::from_secs(20);
         let spent = run(&mut Pace::new(), 4, time, |threads| if threads > 3 { 50 } else { 3 });
-        assert!(spent[3] > time * 95 / 100, "{spent:?}");
+        assert!(spent[3] > time * 93 / 100, "{spent:?}");
         assert_eq!(spent[1] + spent[2], Duration::ZERO);
     }
 
@@ -117,7 +135,7 @@ mod tests {
         let mut pace = Pace::new();
         run(&mut pace, 2, Duration::from_secs(10), |threads| if threads > 1 { 60 } else { 0 });
         let spent = run(&mut pace, 2, Duration::from_secs(10), |_| 2);
-        assert!(spent[2] > Duration::from_secs(7), "{spent:?}");
+        assert!(spent[2] > Duration::from_secs(5), "{spent:?}");
         // And the next neighbour is noticed as soon as the first.
         let spent =
             run(&mut pace, 2, Duration::from_secs(1), |threads| if threads > 1 { 60 } else { 0 });

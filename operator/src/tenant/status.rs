@@ -8,7 +8,7 @@ use realm_crds::{
     RealmTenant, RealmTenantStatus,
     condition::{self, Verdict},
     realm_tenant::{KeyStatus, ModelStatus},
-    resolve::{KeyHashes, KeyRef},
+    resolve::{KeyHashes, KeyRef, limits_entry},
     validation::InvalidManifest,
 };
 
@@ -111,7 +111,7 @@ fn model_status(observed: &Observed<'_>, name: &str) -> ModelStatus {
     }
 }
 
-/// Whether the model's table holds exactly this tenant's keys.
+/// Whether the model's table holds exactly this tenant's keys and settings.
 fn has_tenant(observed: &Observed<'_>, model: &ProgrammedModel) -> bool {
     let name = observed.tenant.name_any();
     let Some(entry) = model.tenants.iter().find(|entry| entry.name == name) else { return false };
@@ -119,14 +119,15 @@ fn has_tenant(observed: &Observed<'_>, model: &ProgrammedModel) -> bool {
         namespace: observed.namespace.to_owned(),
         secret: key.secret(&name),
     };
-    let wanted = observed
-        .tenant
-        .spec
-        .api_keys
-        .iter()
-        .filter_map(|key| Some((&key.name, observed.hashes.get(&place(key))?)));
-    entry.suspended == observed.tenant.spec.suspend
-        && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256)))
+    let wanted =
+        observed.tenant.spec.api_keys.iter().filter_map(|key| {
+            Some((&key.name, observed.hashes.get(&place(key))?, &key.expires_at))
+        });
+    let spec = &observed.tenant.spec;
+    entry.suspended == spec.suspend
+        && (entry.weight, entry.class) == (spec.weight, spec.class)
+        && entry.limits == limits_entry(&spec.limits)
+        && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256, &key.expires_at)))
 }
 
 fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) -> Vec<Verdict> {

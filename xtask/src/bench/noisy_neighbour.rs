@@ -23,13 +23,11 @@ use super::{
     report::Report,
     rounds::Round,
     row::{Row, Target},
+    tenants::{
+        client::{Client, Latencies},
+        server::{Server, Tenant},
+    },
 };
-
-mod client;
-mod server;
-
-use client::{Client, Latencies};
-use server::{Server, Tenant};
 
 /// Places in the batch.
 const PARALLEL: usize = 8;
@@ -145,9 +143,13 @@ fn quiet(server: &Server, streams: usize, requests: usize, phase: usize) -> Resu
             scope.spawn(move || -> Result<Latencies> {
                 let client = Client::new(server, Tenant::Quiet);
                 let mut all = Latencies::default();
-                for request in 0..requests / streams {
+                // All begin at once; the first answer of each says nothing about what follows.
+                for request in 0..=requests / streams {
                     let prompt = prompt(&format!("quiet {phase} {own} {request}"));
-                    all.extend(client.stream(&prompt, TOKENS, || true)?);
+                    let latencies = client.stream(&prompt, TOKENS, || true)?;
+                    if request > 0 {
+                        all.extend(latencies);
+                    }
                 }
                 Ok(all)
             })

@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Neighbour,
     /// A tenant within its share beside one that floods the server
     NoisyNeighbour,
+    /// Whether the time to the first token tells a tenant what another has asked
+    PrefixTiming,
     /// Decode in a control group with one CPU
     Quota,
     /// From the start of the process to the first token

@@ -1,10 +1,10 @@
 //! Virtual token counters: what each of several parties was given, by weight. Pure.
 //!
 //! A party is *hungry* while it lacks something that another party got. The floor is what the hungry party that was
-//! given least has; it never falls while anyone is hungry. A party without a counter of its own stands at the floor, and a counter that the
-//! floor has reached is forgotten. So there are three kinds of parties: those that are hungry, those that were given more
-//! than the floor and keep that debt until the floor has passed it, and all others, which need no memory: however long
-//! one of them was away, it comes back at the floor, with no credit for the time.
+//! given least has; it never falls while anyone is hungry. A party without a counter of its own stands at the floor,
+//! and a counter that the floor has reached is forgotten. So there are three kinds of parties: those that are hungry,
+//! those that were given more than the floor and keep that debt until the floor has passed it, and all others, which
+//! need no memory: however long one of them was away, it comes back at the floor, with no credit for the time.
 
 use std::{collections::HashMap, hash::Hash};
 

@@ -12,19 +12,21 @@ use tempfile::TempDir;
 
 /// Tokens of a sequence.
 const CONTEXT: usize = 1024;
+/// Requests of a tenant that the scheduler may see, so that its fairness is measured and not the tenant's limits.
+const REQUESTS: usize = 64;
 /// Lines that are read for the server's address, at most.
 const MAX_LINES: usize = 200;
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tenant {
+pub(crate) enum Tenant {
     Noisy,
     Quiet,
 }
 
 impl Tenant {
     /// Its API key; the server lives for the measurement and listens on loopback only.
-    pub(super) fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Noisy => "bench-key-of-the-noisy-tenant",
             Self::Quiet => "bench-key-of-the-quiet-tenant",
@@ -34,7 +36,7 @@ impl Tenant {
 
 /// A running server; ended when dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     url: String,
     _folder: TempDir,
@@ -42,7 +44,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts on a free port and waits until it serves.
-    pub(super) fn start(
+    pub(crate) fn start(
         binary: &Path,
         model: &Path,
         parallel: usize,
@@ -67,7 +69,7 @@ impl Server {
     }
 
     /// Where it serves.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }
@@ -84,7 +86,7 @@ fn text(parallel: usize, threads: usize) -> String {
     let tenant = |name: &str| {
         format!(
             "---\napiVersion: realm.querent.io/v1alpha1\nkind: RealmTenant\nmetadata: {{name: {name}}}\nspec:\n  \
-             models: [{{name: bench}}]\n  apiKeys: [{{name: main, secretKeyRef: {{name: keys, key: {name}}}}}]\n"
+             models: [{{name: bench}}]\n  limits: {{maxConcurrent: {REQUESTS}, maxQueued: {REQUESTS}}}\n  apiKeys: [{{name: main, secretKeyRef: {{name: keys, key: {name}}}}}]\n"
         )
     };
     format!(

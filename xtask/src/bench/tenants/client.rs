@@ -21,7 +21,7 @@ const OVERLOADED: u16 = 429;
 
 /// One connection of a tenant.
 #[derive(Debug)]
-pub(super) struct Client<'s> {
+pub(crate) struct Client<'s> {
     agent: Agent,
     server: &'s Server,
     tenant: Tenant,
@@ -29,20 +29,25 @@ pub(super) struct Client<'s> {
 
 /// Seconds to first tokens and between tokens.
 #[derive(Debug, Default)]
-pub(super) struct Latencies {
+pub(crate) struct Latencies {
     first: Vec<f64>,
     between: Vec<f64>,
 }
 
 impl Latencies {
+    /// Seconds to the first token of the first answer.
+    pub(crate) fn first_token(&self) -> Option<f64> {
+        self.first.first().copied()
+    }
+
     /// Adds those of another client.
-    pub(super) fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         self.first.extend(other.first);
         self.between.extend(other.between);
     }
 
     /// p50 and p99 of the first tokens, p50 and p99 between tokens, in seconds.
-    pub(super) fn figures(&self) -> [f64; 4] {
+    pub(crate) fn figures(&self) -> [f64; 4] {
         let of = |samples: &[f64], part| percentile(samples, part).unwrap_or(f64::NAN);
         [
             of(&self.first, 0.5),
@@ -53,7 +58,7 @@ impl Latencies {
     }
 
     /// The figures in milliseconds, and of how many samples.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let [first, late_first, between, late_between] =
             self.figures().map(|seconds| 1e3 * seconds);
         format!(
@@ -73,14 +78,15 @@ fn percentile(samples: &[f64], part: f64) -> Option<f64> {
 }
 
 impl<'s> Client<'s> {
-    pub(super) fn new(server: &'s Server, tenant: Tenant) -> Self {
+    /// Of a tenant.
+    pub(crate) fn new(server: &'s Server, tenant: Tenant) -> Self {
         let config =
             Agent::config_builder().timeout_global(Some(LIMIT)).http_status_as_error(false);
         Self { agent: Agent::new_with_config(config.build()), server, tenant }
     }
 
     /// Asks once and reads the answer token by token, as long as `go_on` says so. A refusal for load is tried again.
-    pub(super) fn stream(
+    pub(crate) fn stream(
         &self,
         prompt: &str,
         tokens: usize,

@@ -1,39 +1,17 @@
 //! Packed weights in a folder: made once, found again, never served when they are torn, rotten or of another file.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-#![allow(dead_code, reason = "the tool that writes models holds more than these tests call")]
-
-#[path = "../examples/synth/block_pool.rs"]
-mod block_pool;
-#[path = "../examples/synth/mix.rs"]
-mod mix;
-#[path = "../examples/synth/model.rs"]
-mod model;
-#[path = "../examples/synth/shape.rs"]
-mod shape;
-#[path = "../examples/synth/vocabulary.rs"]
-mod vocabulary;
-#[path = "../examples/synth/writer.rs"]
-mod writer;
 
 use std::{
     fs::{self, File},
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, Barrier},
     thread,
     time::{Duration, SystemTime},
 };
 
-use realm_engine::engine::{
-    Engine, EngineOptions, LogitsWanted, Model, ModelOptions, PackedIn, PackedState, StepItem,
-    TokenId,
-};
+use realm_engine::engine::{Model, ModelOptions, PackedIn, PackedState};
 use tempfile::TempDir;
+
+use crate::{logits, mix, model, shape, vocabulary};
 
 /// A model file, and a folder for packed weights beside it.
 struct Place {
@@ -71,14 +49,6 @@ fn open(path: &Path, packed: PackedIn) -> (Arc<Model>, PackedState) {
     (model, state)
 }
 
-fn logits(model: Arc<Model>) -> Vec<f32> {
-    let mut engine = Engine::new(model, EngineOptions::new(NonZeroUsize::MIN, 64, 1)).unwrap();
-    let sequence = engine.new_sequence().unwrap();
-    let tokens: Vec<TokenId> = (0..32).map(|token| token * 7).collect();
-    let item = StepItem { sequence, tokens: &tokens, logits: LogitsWanted::Last };
-    engine.step(&[item]).unwrap().item(0).to_vec()
-}
-
 fn in_memory(path: &Path) -> Vec<f32> {
     let (model, state) = open(path, PackedIn::Memory);
     assert_eq!(state, PackedState::Memory(None));
@@ -90,7 +60,7 @@ fn a_copy_is_made_once_and_found_again() {
     let place = Place::new();
     let (made, state) = place.open();
     let PackedState::Made(path) = state else { panic!("{state:?}") };
-    assert_eq!(place.files(), [path.clone()]);
+    assert_eq!(place.files(), std::slice::from_ref(&path));
     let (found, state) = place.open();
     assert_eq!(state, PackedState::Found(path));
     let expected = in_memory(&place.model);
@@ -146,7 +116,7 @@ fn a_changed_model_is_packed_anew_and_the_old_copy_goes() {
     let at = bytes.len() - 3000;
     bytes[at] ^= 0x01;
     fs::write(&place.model, bytes).unwrap();
-    let later = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::now() + Duration::from_mins(1);
     File::options().write(true).open(&place.model).unwrap().set_modified(later).unwrap();
     let (model, state) = place.open();
     let PackedState::Made(new) = state else { panic!("{state:?}") };
