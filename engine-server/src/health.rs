@@ -39,6 +39,43 @@ pub struct HealthDocument {
     /// What is wrong, when something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Tenants' programs that do not run; of every other tenant of this table it runs, if the tenant has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<ProgramDocument>,
+    /// Further such programs, for which there is no room.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub programs_omitted: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A tenant's program that does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramDocument {
+    /// Namespace of the tenant.
+    pub namespace: String,
+    /// Name of the tenant.
+    pub name: String,
+    /// Why not.
+    pub state: ProgramState,
+    /// More of the cause, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// Why a program does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum ProgramState {
+    /// It is fetched, looked at or compiled.
+    Preparing,
+    /// It cannot be used.
+    Refused,
+    /// It was stopped for a while after repeated faults.
+    Suspended,
 }
 
 /// The part of the health document that describes the open model.

@@ -13,6 +13,11 @@ use prometheus_client::{
 };
 
 mod buckets;
+mod labels;
+pub mod programs;
+
+pub use labels::TenantLabels;
+use programs::ProgramMetrics;
 
 /// Content type of the page.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,15 +32,6 @@ pub const MAX_TENANT_LABELS: usize = 1_000;
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 /// A gauge that holds a fraction.
 pub type RatioGauge = Gauge<f64, AtomicU64>;
-
-/// Labels of what belongs to a tenant and a model.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TenantLabels {
-    /// Name of a known tenant.
-    pub tenant: String,
-    /// Served name of the model.
-    pub model: String,
-}
 
 /// Labels of a finished request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -230,6 +226,8 @@ pub struct Metrics {
     pub cpu_threads: Gauge,
     /// Panics caught.
     pub panics: Family<ComponentLabels, Counter>,
+    /// Tenants' programs.
+    pub programs: ProgramMetrics,
     /// Tenants that share [`OTHER_TENANT`] for lack of a label of their own.
     pub tenants_overflow: Counter,
 }
@@ -248,6 +246,7 @@ impl Metrics {
         metrics.register_requests(&mut registry);
         metrics.register_engine(&mut registry);
         metrics.register_process(&mut registry);
+        metrics.programs.register(&mut registry);
         metrics.registry = Arc::new(registry);
         metrics
     }
@@ -321,6 +320,7 @@ impl Metrics {
             draining: Gauge::default(),
             cpu_threads: Gauge::default(),
             panics: Family::default(),
+            programs: ProgramMetrics::default(),
             tenants_overflow: Counter::default(),
         }
     }

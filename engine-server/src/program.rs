@@ -6,6 +6,8 @@ mod fetch;
 mod host;
 mod options;
 mod prepare;
+mod report;
+mod standing;
 
 use std::{
     collections::HashMap,
@@ -21,25 +23,19 @@ use realm_engine::engine::Model;
 use realm_sandbox::{Program, host::SystemClock, memory_store::MemoryStore};
 use tokio::sync::Notify;
 
-use crate::tenant::TenantId;
+use crate::{
+    health::ProgramDocument,
+    metrics::programs::ProgramMetrics,
+    tenant::{Tenant, TenantId},
+};
 pub use options::ProgramOptions;
 use prepare::{Kitchen, Trouble};
+pub use standing::Standing;
 
 /// Bytes of one tenant's keys and values.
 const STORE_BYTES: usize = 1 << 20;
 /// Time after which a program that could not be had is tried again.
 const RETRY: Duration = Duration::from_secs(30);
-
-/// How far a tenant's program is.
-#[derive(Debug, Clone)]
-pub enum Standing {
-    /// It is fetched, looked at or compiled.
-    Preparing,
-    /// It runs.
-    Ready(Arc<Program>),
-    /// It cannot be used; the reason is for the tenant.
-    Refused(Arc<str>),
-}
 
 /// A tenant's program, as a request meets it.
 #[derive(Debug, Clone)]
@@ -142,12 +138,11 @@ impl Programs {
         model: &Arc<Model>,
         order: &Order,
     ) -> Result<Arc<Program>, Trouble> {
-        let kitchen = match kitchen {
-            Some(ready) => ready,
-            None => {
-                let options = self.inner.options.get().cloned();
-                kitchen.insert(Arc::new(Kitchen::open(options, Arc::clone(model))?))
-            }
+        let kitchen = if let Some(ready) = kitchen {
+            ready
+        } else {
+            let options = self.inner.options.get().cloned();
+            kitchen.insert(Arc::new(Kitchen::open(options, Arc::clone(model))?))
         };
         kitchen.prepare(&order.tenant, &order.wanted, &order.store).await
     }
@@ -186,6 +181,29 @@ impl Programs {
         {
             slot.standing = standing;
             slot.retry = retry;
+        }
+    }
+
+    /// The programs that do not run, in the order of their tenants, and how many more there are.
+    pub fn report(&self) -> (Vec<ProgramDocument>, usize) {
+        let slots = self.slots();
+        let standings = slots.iter().map(|(tenant, slot)| (tenant, &slot.standing));
+        report::not_running(standings)
+    }
+
+    /// Writes what the programs counted, under the labels of their tenants.
+    pub fn write_metrics<'a>(
+        &self,
+        metrics: &ProgramMetrics,
+        model: &str,
+        tenants: impl Iterator<Item = &'a Arc<Tenant>>,
+    ) {
+        let slots = self.slots();
+        metrics.clear();
+        for tenant in tenants {
+            if let Some(slot) = slots.get(&tenant.id) {
+                report::write(metrics, &tenant.label, model, &slot.standing);
+            }
         }
     }
 

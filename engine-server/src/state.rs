@@ -1,7 +1,8 @@
 //! What every request can see: the configuration and tenants in use, the open model, health, metrics and bounds.
 
 use std::{
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -72,6 +73,8 @@ struct Inner {
     health: Health,
     metrics: Metrics,
     programs: Programs,
+    /// Held while the page of metrics is written.
+    scrape: Mutex<()>,
     ledger: Ledger,
     limits: Limits,
     /// When the process began, in seconds since 1970; the `created` of the model.
@@ -95,6 +98,7 @@ impl AppState {
             health: Health::loading(),
             metrics,
             programs,
+            scrape: Mutex::default(),
             ledger: Ledger::default(),
             limits,
             created: unix_seconds(),
@@ -125,6 +129,18 @@ impl AppState {
     /// The tenants' programs.
     pub fn programs(&self) -> &Programs {
         &self.inner.programs
+    }
+
+    /// The page of all metrics, with the counts that tenants' programs keep themselves.
+    pub fn metrics_page(&self) -> Result<String, fmt::Error> {
+        let _one_at_a_time = self.inner.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        let serving = self.serving();
+        self.inner.programs.write_metrics(
+            &self.inner.metrics.programs,
+            &serving.config.served_name,
+            serving.tenants.tenants(),
+        );
+        self.inner.metrics.encode()
     }
 
     /// What each tenant has used of its limits.
@@ -172,6 +188,7 @@ impl AppState {
     /// The document of `GET /health`.
     pub fn health_document(&self) -> HealthDocument {
         let serving = self.serving();
+        let (programs, programs_omitted) = self.inner.programs.report();
         HealthDocument {
             status: self.inner.health.status(),
             model: serving.config.served_name.clone(),
@@ -179,6 +196,8 @@ impl AppState {
             tenants_version: serving.tenants.version().to_owned(),
             loaded: self.loaded().map(loaded_document),
             message: self.inner.health.message(),
+            programs,
+            programs_omitted,
         }
     }
 }

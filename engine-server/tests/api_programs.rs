@@ -7,7 +7,6 @@
     reason = "a test fails by panicking, and so do its helpers; texts of guests are not large"
 )]
 
-#[allow(dead_code, reason = "other tests use more of it")]
 #[path = "support/file_server.rs"]
 mod file_server;
 #[allow(dead_code, reason = "the sandbox's own tests use more of it")]
@@ -27,7 +26,7 @@ use realm_sandbox::{Compiler, CompilerLimits};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use file_server::FileServer;
+use file_server::{Answer as Reply, FileServer};
 use guests::{ANSWER, Guest, PLAN, data, plain, plan, storing};
 use support::{Answer, Setup, TestServer, chunks};
 
@@ -78,7 +77,7 @@ async fn serve(tenants: Vec<Tenant>) -> Server {
 
 /// The manifest's part, with deadlines that a loaded machine does not reach by itself.
 async fn program(wasm: &[u8], spec: &Value) -> Value {
-    let files = FileServer::start(wasm, Vec::new()).await;
+    let files = FileServer::start(wasm, vec![Reply::Good]).await;
     let mut program = json!({
         "url": format!("{}/program.wasm", files.url),
         "sha256": hex::encode(Sha256::digest(wasm)),

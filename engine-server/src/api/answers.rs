@@ -5,13 +5,13 @@ use std::{collections::VecDeque, time::Instant};
 
 use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
 use jiff::Timestamp;
-use tokio::task::unconstrained;
 use realm_sandbox::{
     Breach,
     filter::{Ended, Filter, Passed},
     plan::Reject,
     wire::{self, Finish as WireFinish},
 };
+use tokio::task::unconstrained;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 

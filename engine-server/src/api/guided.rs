@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use realm_engine::chat_template::ChatMessage;
+use realm_engine::chat_template::Turn;
 use realm_sandbox::{
     Hook, Program, Run,
     filter::Filter,
@@ -94,7 +94,7 @@ impl Asked {
             model: self.model.clone(),
             tenant: self.tenant.clone(),
             endpoint: match order.source {
-                PromptSource::Chat(_) => "chat",
+                PromptSource::Chat { .. } => "chat",
                 PromptSource::Prompts(_) => "completions",
             }
             .to_owned(),
@@ -131,12 +131,12 @@ fn seed(order: &Order) -> u64 {
 /// The prompt as the program sees it.
 fn shown(order: &Order) -> Result<Shown, ApiError> {
     match &order.source {
-        PromptSource::Chat(messages) => Ok(Shown::Chat(
-            messages
+        PromptSource::Chat { turns, .. } => Ok(Shown::Chat(
+            turns
                 .iter()
-                .map(|message| Message {
-                    role: message.role.clone(),
-                    content: message.content.clone(),
+                .map(|turn| Message {
+                    role: turn.role.clone(),
+                    content: turn.content.clone().unwrap_or_default(),
                 })
                 .collect(),
         )),
@@ -160,7 +160,7 @@ fn apply(plan: &Plan, order: &mut Order, asked: &Asked) -> Result<(), ApiError> 
         order.structure = Some(structure(constraint)?);
     }
     if let Some(prompt) = &plan.prompt {
-        order.source = source(prompt);
+        order.source = source(prompt, &order.source)?;
     }
     let generation = &mut order.generation;
     let (sampling, wanted) = (&mut generation.sampling, &plan.sampling);
@@ -212,20 +212,37 @@ fn unusable(error: &dyn std::error::Error) -> ApiError {
     ApiError::unexecuted(&format!("the constraint of the tenant's program cannot be used: {error}"))
 }
 
-fn source(prompt: &Shown) -> PromptSource {
-    match prompt {
-        Shown::Text(text) => PromptSource::Prompts(vec![Prompt::Text(text.clone())]),
-        Shown::Tokens(tokens) => PromptSource::Prompts(vec![Prompt::Tokens(tokens.clone())]),
-        Shown::Chat(messages) => PromptSource::Chat(
-            messages
-                .iter()
-                .map(|message| ChatMessage {
-                    role: message.role.clone(),
-                    content: message.content.clone(),
-                })
-                .collect(),
-        ),
-    }
+/// The program's prompt in the place of the client's; what the model may call stays. A program sees no calls, so it
+/// cannot rewrite a conversation that has some without losing them.
+fn source(prompt: &Shown, before: &PromptSource) -> Result<PromptSource, ApiError> {
+    let messages = match prompt {
+        Shown::Text(text) => return Ok(PromptSource::Prompts(vec![Prompt::Text(text.clone())])),
+        Shown::Tokens(tokens) => {
+            return Ok(PromptSource::Prompts(vec![Prompt::Tokens(tokens.clone())]));
+        }
+        Shown::Chat(messages) => messages,
+    };
+    let tools = match before {
+        PromptSource::Chat { turns, .. } if turns.iter().any(has_calls) => {
+            return Err(ApiError::unexecuted(
+                "the tenant's program rewrites a conversation in which tools were called, which this server does not do",
+            ));
+        }
+        PromptSource::Chat { tools, .. } => tools.clone(),
+        PromptSource::Prompts(_) => None,
+    };
+    let turn = |message: &Message| Turn {
+        role: message.role.clone(),
+        content: Some(message.content.clone()),
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+        name: None,
+    };
+    Ok(PromptSource::Chat { turns: messages.iter().map(turn).collect(), tools })
+}
+
+fn has_calls(turn: &Turn) -> bool {
+    !turn.tool_calls.is_empty() || turn.tool_call_id.is_some()
 }
 
 /// Each answer has an instance of its own, so that answers do not see each other; the first goes on with the one that

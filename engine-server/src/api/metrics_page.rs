@@ -10,7 +10,7 @@ use crate::{api::error::ApiError, metrics, state::AppState};
 
 /// The page.
 pub(super) async fn page(State(state): State<AppState>) -> Result<Response, ApiError> {
-    let page = state.metrics().encode().map_err(|error| {
+    let page = state.metrics_page().map_err(|error| {
         tracing::error!(%error, "the metrics page cannot be written");
         ApiError::internal("the metrics page cannot be written")
     })?;

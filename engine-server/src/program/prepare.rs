@@ -60,8 +60,11 @@ impl Trouble {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unfetched(cause) => cause.may_pass(),
-            Self::Engine(_) | Self::Cache(_) | Self::Client(_) | Self::Fault => true,
-            Self::Load(LoadError::Start(_)) => true,
+            Self::Engine(_)
+            | Self::Cache(_)
+            | Self::Client(_)
+            | Self::Fault
+            | Self::Load(LoadError::Start(_)) => true,
             Self::NoSandbox | Self::Refused(_) | Self::Load(_) => false,
         }
     }

@@ -127,6 +127,7 @@ fn has_tenant(observed: &Observed<'_>, model: &ProgrammedModel) -> bool {
     entry.suspended == spec.suspend
         && (entry.weight, entry.class) == (spec.weight, spec.class)
         && entry.limits == limits_entry(&spec.limits)
+        && entry.program == spec.program
         && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256, &key.expires_at)))
 }
 
