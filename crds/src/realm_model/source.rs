@@ -11,6 +11,7 @@ pub(crate) const PATH_MESSAGE: &str =
     "the path must be relative, without empty parts and without '..'";
 pub(crate) const REVISION_MESSAGE: &str =
     "revision must be a commit, tag or branch: letters, digits and the characters . _ / -";
+pub(crate) const SHA256_RULE: &str = "self.matches('^[a-f0-9]{64}$')";
 pub(crate) const SHA256_MESSAGE: &str =
     "sha256 must be 64 lower-case hexadecimal digits: the output of `sha256sum FILE`";
 pub(crate) const URL_RULE: &str = "self.matches('^https?://[^/?#]+/.+')";
@@ -56,7 +57,7 @@ pub struct HuggingFaceSource {
     /// SHA-256 that the file must have, as 64 lower-case hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-f0-9]{64}$')").message(SHA256_MESSAGE))]
+    #[x_kube(validation = Rule::new(SHA256_RULE).message(SHA256_MESSAGE))]
     pub sha256: Option<String>,
     /// Key of a Secret in the same namespace with a Hugging Face token, for private and gated repositories.
     /// On a laptop the environment variable HF_TOKEN takes its place.
@@ -79,7 +80,7 @@ pub struct HttpSource {
     pub url: String,
     /// SHA-256 that the file must have, as 64 lower-case hexadecimal digits.
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-f0-9]{64}$')").message(SHA256_MESSAGE))]
+    #[x_kube(validation = Rule::new(SHA256_RULE).message(SHA256_MESSAGE))]
     pub sha256: String,
 }
 

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::realm_model::source::{SHA256_MESSAGE, URL_MESSAGE, URL_RULE};
+use crate::realm_model::source::{SHA256_MESSAGE, SHA256_RULE, URL_MESSAGE, URL_RULE};
 
 /// Memory of an instance in MiB, at most.
 pub const MEMORY_MIB_MAX: u32 = 64;
@@ -29,7 +29,7 @@ pub struct TenantProgram {
 
     /// SHA-256 of the component, as 64 lower-case hexadecimal digits.
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-f0-9]{64}$')").message(SHA256_MESSAGE))]
+    #[x_kube(validation = Rule::new(SHA256_RULE).message(SHA256_MESSAGE))]
     pub sha256: String,
 
     /// What the program may reach. It is refused when it imports anything else.

@@ -1,7 +1,7 @@
 //! The answers of one request while they are generated: the events of all its sequences in one stream, measured as they
 //! pass. Dropping it cancels what still runs.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, iter::repeat_with, time::Instant};
 
 use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
 use jiff::Timestamp;
@@ -100,8 +100,7 @@ impl Answers {
         lease.begun();
         let open = receivers.len();
         let clocks = vec![Clock::default(); open];
-        let cuts =
-            vec![(); open].into_iter().map(|()| CancellationToken::new()).collect::<Vec<_>>();
+        let cuts: Vec<_> = repeat_with(CancellationToken::new).take(open).collect();
         let mut events = SelectAll::new();
         for (index, receiver) in receivers.into_iter().enumerate() {
             let end = futures::stream::once(async move { (index, None) });

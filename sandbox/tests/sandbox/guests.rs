@@ -105,6 +105,20 @@ impl Guest {
         }
     }
 
+    /// One that refuses every request in these words.
+    pub(crate) fn refusing(status: u32, code: &str, message: &str) -> Self {
+        let (code_at, message_at) = (2048, 2048 + code.len() as u32);
+        let words = [
+            (ANSWER, 1),
+            (ANSWER + 4, status),
+            (ANSWER + 8, code_at),
+            (ANSWER + 12, code.len() as u32),
+            (ANSWER + 16, message_at),
+            (ANSWER + 20, message.len() as u32),
+        ];
+        Self::request(&storing(&words)).with(&data(code_at, code)).with(&data(message_at, message))
+    }
+
     pub(crate) fn importing(mut self, imports: &str) -> Self {
         self.imports.push_str(imports);
         self

@@ -78,18 +78,7 @@ fn every_field_of_a_plan_arrives() {
 
 #[test]
 fn a_program_refuses_a_request_in_its_own_words() {
-    let words = [
-        (ANSWER, 1),
-        (ANSWER + 4, 403),
-        (ANSWER + 8, 2048),
-        (ANSWER + 12, 7),
-        (ANSWER + 16, 2060),
-        (ANSWER + 20, 11),
-    ];
-    let guest = Guest::request(&storing(&words))
-        .with(&data(2048, "blocked"))
-        .with(&data(2060, "not allowed"));
-    let program = program(&guest, terms());
+    let program = program(&Guest::refusing(403, "blocked", "not allowed"), terms());
     let reject = ask(&program).unwrap().unwrap_err();
     assert_eq!((reject.status, reject.code.as_str()), (403, "blocked"));
     assert_eq!(reject.message, "not allowed");
