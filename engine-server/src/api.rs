@@ -61,6 +61,7 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/models", get(models::list))
         // A model's name may have slashes.
         .route("/v1/models/{*id}", get(models::get))
+        .route("/health", get(health::health))
         .merge(probes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -74,6 +75,7 @@ pub fn app(state: AppState) -> Router {
 pub fn management(state: AppState) -> Router {
     Router::new()
         .route("/metrics", get(metrics_page::page))
+        .route("/health", get(health::with_tenants))
         .merge(probes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -82,10 +84,7 @@ pub fn management(state: AppState) -> Router {
 }
 
 fn probes() -> Router<AppState> {
-    Router::new()
-        .route("/health", get(health::health))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
+    Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz))
 }
 
 async fn unknown_route(method: Method, uri: Uri) -> ApiError {

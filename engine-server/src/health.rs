@@ -39,7 +39,8 @@ pub struct HealthDocument {
     /// What is wrong, when something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Tenants' programs that do not run; of every other tenant of this table it runs, if the tenant has one.
+    /// Tenants' programs that do not run; of every other tenant of this table it runs, if the tenant has one. Told on the
+    /// management port only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<ProgramDocument>,
     /// Further such programs, for which there is no room.

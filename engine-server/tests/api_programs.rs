@@ -123,18 +123,6 @@ fn text(answer: &Answer) -> String {
     answer.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
 }
 
-fn refusing() -> Guest {
-    let words = [
-        (ANSWER, 1),
-        (ANSWER + 4, 403),
-        (ANSWER + 8, 2048),
-        (ANSWER + 12, 5),
-        (ANSWER + 16, 2056),
-        (ANSWER + 20, 12),
-    ];
-    Guest::request(&storing(&words)).with(&data(2048, "words")).with(&data(2056, "no such talk"))
-}
-
 /// Replaces every run of lower-case letters.
 fn redacting() -> Guest {
     let words = [
@@ -166,7 +154,7 @@ fn filter(bits: u32, on_tokens: &str, on_response: &str) -> Guest {
 async fn a_program_refuses_shapes_and_redacts_its_own_tenants_requests() {
     let short = [(PLAN + plan::MAX_TOKENS, 1), (PLAN + plan::MAX_TOKENS + 4, 2)];
     let server = serve(vec![
-        tenant("strict", refusing()),
+        tenant("strict", Guest::refusing(403, "words", "no such talk")),
         tenant("short", Guest::request(&storing(&short))),
         tenant("redacted", redacting()),
         Tenant { name: "plain", guest: None, spec: json!({}) },
@@ -248,4 +236,43 @@ async fn a_program_that_fails_ends_its_own_request_and_nothing_else() {
     }
     let granted = text(&server.ask("granted", &chat(4)).await);
     assert_eq!(text(&server.ask("open", &chat(4)).await), granted);
+    the_page_counts(&server).await;
+    the_health_document_names(&server).await;
+}
+
+/// What the tenants of the test above did, as its page of metrics tells it.
+async fn the_page_counts(server: &Server) {
+    let cases = [
+        ("realm_program_ready", "granted", "", 1.0),
+        ("realm_program_ready", "curious", "", 0.0),
+        ("realm_program_calls_total", "granted", "hook=\"on-request\"", 1.0),
+        ("realm_program_breaches_total", "endless", "kind=\"deadline\"", 1.0),
+        ("realm_program_breaches_total", "trapping", "kind=\"trap\"", 1.0),
+        ("realm_program_skipped_total", "open", "", 1.0),
+        ("realm_program_skipped_total", "granted", "", 0.0),
+    ];
+    for round in ["once", "again"] {
+        for (name, tenant, label, wanted) in cases {
+            let tenant = format!("tenant=\"{tenant}\"");
+            let found = server.http.metric(name, &[&tenant, label]).await;
+            assert!((found - wanted).abs() < f64::EPSILON, "{round} {name} {tenant}: {found}");
+        }
+    }
+}
+
+/// Of the tenants of the test above, those whose programs do not run, and why.
+async fn the_health_document_names(server: &Server) {
+    let health = reqwest::get(format!("http://{}/health", server.http.management)).await.unwrap();
+    let health = Answer::of(health).await.json();
+    let programs = health["programs"].as_array().unwrap();
+    let told: Vec<_> = programs
+        .iter()
+        .map(|program| (program["name"].as_str().unwrap(), program["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("changed", "Refused"), ("curious", "Refused")], "{health}");
+    assert!(programs[0]["message"].as_str().unwrap().contains("sha256"), "{health}");
+    assert_eq!(programs[0]["namespace"], "home");
+    let open_to_all = server.http.get("/health").await;
+    assert_eq!(open_to_all.status, 200);
+    assert!(!open_to_all.text.contains("changed"), "tenants see each other: {open_to_all:?}");
 }

@@ -7,14 +7,26 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{health::Status, state::AppState};
+use crate::{
+    health::{HealthDocument, Status},
+    state::AppState,
+};
 
 /// Seconds after which a probe may find another state.
 const RETRY_SECONDS: &str = "1";
 
-/// The whole document; 200 when requests are answered.
+/// The document without a word about tenants, for whoever asks; 200 when requests are answered.
 pub(super) async fn health(State(state): State<AppState>) -> Response {
-    let document = state.health_document();
+    told(state.health_document())
+}
+
+/// The whole document, for the port that tenants do not reach.
+pub(super) async fn with_tenants(State(state): State<AppState>) -> Response {
+    let (programs, programs_omitted) = state.programs().report();
+    told(HealthDocument { programs, programs_omitted, ..state.health_document() })
+}
+
+fn told(document: HealthDocument) -> Response {
     answer(document.status == Status::Ok, Json(document))
 }
 
