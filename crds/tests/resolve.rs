@@ -7,12 +7,13 @@ use expect_test::expect;
 use realm_crds::{
     LimitsEntry, RealmModel, RealmTenant, TenantEntry,
     realm_model::SecretKey,
-    realm_tenant::TenantClass,
+    realm_tenant::{TenantClass, program::TenantProgram},
     resolve::{
         BadApiKey, KeyHashes, KeyProblem, KeyRef, ResolveError, hash_api_key, key_refs, resolve,
         tenant_table,
     },
 };
+use serde_json::json;
 
 fn model(source: &str) -> RealmModel {
     let yaml = format!(
@@ -148,6 +149,11 @@ fn a_table_of_an_older_operator_reads_with_the_defaults_of_a_manifest() {
     assert_eq!(serde_json::from_str::<LimitsEntry>(&unlimited).unwrap(), LimitsEntry::NONE);
 }
 
+fn program(policy: &str) -> TenantProgram {
+    let program = json!({"url": "http://h/p", "sha256": "a".repeat(64), "failurePolicy": policy});
+    serde_json::from_value(program).unwrap()
+}
+
 #[test]
 fn versions_differ_when_tables_do() {
     let version =
@@ -168,8 +174,10 @@ fn versions_differ_when_tables_do() {
         with(|tenant| tenant.spec.class = TenantClass::Batch),
         with(|tenant| tenant.spec.limits.max_queued = 33),
         with(|tenant| tenant.spec.limits.tokens_per_day = Some(5)),
+        with(|tenant| tenant.spec.program = Some(program("Closed"))),
+        with(|tenant| tenant.spec.program = Some(program("Open"))),
     ]);
-    assert_eq!(versions.len(), 7);
+    assert_eq!(versions.len(), 9);
     assert_eq!(version(std::slice::from_ref(&active)), version(&[active]));
 }
 

@@ -156,3 +156,31 @@ fn capability(grant: Grant) -> Capability {
         Grant::Store => Capability::Store,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use realm_crds::realm_tenant::program::{
+        DEADLINE_MILLIS_MAX, MEMORY_MIB_MAX, MINUTE_MILLIS_MAX,
+    };
+
+    use super::*;
+
+    /// The manifest's crate knows the sandbox's only by number.
+    #[test]
+    fn a_manifest_without_limits_gets_those_of_the_sandbox() {
+        assert_eq!(limits(ProgramLimits::default()), Limits::default());
+    }
+
+    /// What a manifest may say, the sandbox does not cut.
+    #[test]
+    fn the_largest_limits_of_a_manifest_are_within_the_sandboxs() {
+        let largest = limits(ProgramLimits {
+            memory_mib: MEMORY_MIB_MAX,
+            hook_millis: DEADLINE_MILLIS_MAX,
+            token_millis: DEADLINE_MILLIS_MAX,
+            request_millis: MINUTE_MILLIS_MAX,
+            minute_millis: MINUTE_MILLIS_MAX,
+        });
+        assert_eq!(largest.clone().within_bounds(), largest);
+    }
+}
