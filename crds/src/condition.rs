@@ -26,6 +26,9 @@ pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Every API key of the tenant could be read.
 pub const KEYS_READY: &str = "KeysReady";
 
+/// The tenant's program runs in every pod; there only when it has one.
+pub const PROGRAM_READY: &str = "ProgramReady";
+
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {

@@ -54,6 +54,8 @@ pub const ENGINE_MOUNT: &str = "/etc/realm/engine";
 pub const TENANTS_MOUNT: &str = "/etc/realm/tenants";
 /// Folder of the model store in the pod.
 pub const STORE_MOUNT: &str = "/var/lib/realm/models";
+/// Folder of compiled programs in the pod.
+pub const PROGRAMS_MOUNT: &str = "/var/lib/realm/programs";
 /// Folder where a `pvc` or `image` source is mounted in the pod, read-only.
 pub const SOURCE_MOUNT: &str = "/var/lib/realm/source";
 

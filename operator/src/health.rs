@@ -39,6 +39,24 @@ pub struct Health {
     pub file_bytes: i64,
     /// What is wrong, when something is.
     pub message: String,
+    /// Tenants' programs that do not run.
+    pub programs: Vec<ProgramReport>,
+    /// Further ones, which the document has no room for.
+    pub programs_omitted: u32,
+}
+
+/// A tenant's program that does not run in a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ProgramReport {
+    /// Namespace of the tenant.
+    pub namespace: String,
+    /// Name of the tenant.
+    pub name: String,
+    /// `Preparing`, `Refused` or `Suspended`.
+    pub state: String,
+    /// More of the cause.
+    pub message: String,
 }
 
 /// Why a pod gave no health document.

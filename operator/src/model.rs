@@ -21,7 +21,7 @@ use crate::{
     apply::{self, ApplyError},
     context::Context,
     health::PodReport,
-    programmed::{Key, ProgrammedModel},
+    programmed::{IdlePrograms, Key, ProgrammedModel},
     publish::{self, PublishError},
 };
 
@@ -111,7 +111,9 @@ pub async fn reconcile(
         old: &old,
         now: Timestamp::now(),
     });
-    remember(&ctx, &key, &validated, &status);
+    let idle = idle_programs(&key.0, &reports);
+    let next = next.with_programs(idle.is_empty());
+    remember(&ctx, &key, &validated, &status, idle);
     write_status(&ctx, &model, status).await?;
     Ok(action(&ctx, key, next, &fetched.tenants))
 }
@@ -128,9 +130,22 @@ fn behind(
     reports.iter().filter(old).map(|report| report.pod.clone()).collect()
 }
 
+/// Programs that do not run in the pods that stay.
+fn idle_programs(namespace: &str, reports: &[PodReport]) -> IdlePrograms {
+    let staying = reports.iter().filter(|report| report.pod.metadata.deletion_timestamp.is_none());
+    IdlePrograms::gather(namespace, staying.filter_map(|report| report.health.as_ref().ok()))
+}
+
 /// Leaves a note for the tenants' reconciles.
-fn remember(ctx: &Context, key: &Key, model: &ValidatedModel, status: &RealmModelStatus) {
+fn remember(
+    ctx: &Context,
+    key: &Key,
+    model: &ValidatedModel,
+    status: &RealmModelStatus,
+    idle: IdlePrograms,
+) {
     let programmed = ProgrammedModel {
+        idle,
         version: model.tenants.version.clone(),
         tenants: model.tenants.tenants.clone(),
         served: status.served_tenants_version.clone(),

@@ -1,11 +1,16 @@
 //! What the last reconcile of each model gave its pods: how the tenants' reconciles learn of it without reading again.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use realm_crds::TenantEntry;
+
+use crate::health::{Health, ProgramReport};
+
+/// State of a program that is on its way.
+pub const PREPARING: &str = "Preparing";
 
 /// Objects whose last table is remembered.
 const PROGRAMMED_MAX: usize = 16_384;
@@ -22,6 +27,41 @@ pub struct ProgrammedModel {
     pub tenants: Vec<TenantEntry>,
     /// Version that every wanted pod reports.
     pub served: Option<String>,
+    /// Tenants' programs that do not run in every pod.
+    pub idle: IdlePrograms,
+}
+
+/// Programs that do not run in every pod of a model, by the tenant's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdlePrograms {
+    /// What a pod says of each.
+    pub known: BTreeMap<String, ProgramReport>,
+    /// Whether there are more than the pods name.
+    pub more: bool,
+}
+
+impl IdlePrograms {
+    /// From what the pods of a model in `namespace` say; where two differ, a program that is prepared counts least.
+    pub fn gather<'a>(namespace: &str, pods: impl Iterator<Item = &'a Health>) -> Self {
+        let mut idle = Self::default();
+        for pod in pods {
+            idle.more |= pod.programs_omitted > 0;
+            for report in pod.programs.iter().filter(|report| report.namespace == namespace) {
+                let known = idle.known.entry(report.name.clone());
+                let known = known.or_insert_with(|| report.clone());
+                if known.state == PREPARING {
+                    known.clone_from(report);
+                }
+            }
+        }
+        idle
+    }
+
+    /// Whether every program runs in every pod.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty() && !self.more
+    }
 }
 
 /// What each model's pods were given, as the last reconcile of the model left it.

@@ -114,6 +114,25 @@ fn remote_sources_are_downloaded_first() {
     assert_eq!(store["emptyDir"], json!({}));
 }
 
+/// Guards programs: the engine's root and store are read-only, so compiled ones need a folder of their own.
+#[test]
+fn the_engine_can_write_compiled_programs() {
+    for source in [HUB, IMAGE] {
+        let pod = pod(&format!("{{source: {source}}}"));
+        let engine = &pod["containers"][0];
+        let args = engine["args"].as_array().unwrap();
+        let flag = args.iter().position(|arg| arg == "--programs").unwrap();
+        let folder = &args[flag + 1];
+        let of_folder = |mount: &&Value| mount["mountPath"] == *folder;
+        let mounts = engine["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(of_folder).unwrap();
+        assert_eq!(mount.get("readOnly"), None);
+        let volumes = pod["volumes"].as_array().unwrap();
+        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        assert_eq!(volume["emptyDir"]["sizeLimit"], "2Gi");
+    }
+}
+
 #[test]
 fn mounted_sources_need_no_download() {
     let pod = pod(&format!("{{source: {IMAGE}, cache: {{mode: PVC, size: 1Gi}}}}"));

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use realm_crds::{
-    RealmTenant, condition,
+    RealmTenant, RealmTenantStatus, condition,
     realm_tenant::TenantClass,
     resolve::{KeyHashes, KeyRef, tenant_table},
 };
 use realm_operator::{
-    programmed::ProgrammedModel,
+    health::Health,
+    programmed::{IdlePrograms, ProgrammedModel},
     tenant::status::{ModelFacts, Observed, observe},
 };
 use serde_json::json;
@@ -32,22 +33,76 @@ fn hashes(tenant: &RealmTenant) -> KeyHashes {
     KeyHashes::from([(KeyRef { namespace: "ns".to_owned(), secret }, "b".repeat(64))])
 }
 
-/// The reason at the model, and the truth of `Ready`, when the pods hold what `programmed` resolves to.
-fn told(tenant: &RealmTenant, programmed: &RealmTenant, confirmed: bool) -> (String, String) {
+/// The status when the pods hold what `programmed` resolves to and say this of programs.
+fn status(
+    tenant: &RealmTenant,
+    programmed: &RealmTenant,
+    confirmed: bool,
+    idle: IdlePrograms,
+) -> RealmTenantStatus {
     let hashes = hashes(tenant);
     let table = tenant_table("ns", "m", std::slice::from_ref(programmed), &hashes).0;
     let served = confirmed.then(|| table.version.clone());
-    let model = ProgrammedModel { version: table.version, tenants: table.tenants, served };
+    let model = ProgrammedModel { version: table.version, tenants: table.tenants, served, idle };
     let models = BTreeMap::from([("m".to_owned(), ModelFacts::Programmed(model))]);
-    let status = observe(&Observed {
+    observe(&Observed {
         tenant,
         namespace: "ns",
         hashes: &hashes,
         models: &models,
         now: Timestamp::UNIX_EPOCH,
-    });
-    let ready = status.conditions.iter().find(|found| found.type_ == condition::READY).unwrap();
-    (status.models[0].reason.clone(), ready.status.clone())
+    })
+}
+
+fn truth(status: &RealmTenantStatus, kind: &str) -> Option<(String, String)> {
+    let found = status.conditions.iter().find(|found| found.type_ == kind)?;
+    Some((found.status.clone(), found.reason.clone()))
+}
+
+/// The reason at the model, and the truth of `Ready`.
+fn told(tenant: &RealmTenant, programmed: &RealmTenant, confirmed: bool) -> (String, String) {
+    let status = status(tenant, programmed, confirmed, IdlePrograms::default());
+    (status.models[0].reason.clone(), truth(&status, condition::READY).unwrap().0)
+}
+
+/// What pods that give these health documents say.
+fn idle(pods: &[serde_json::Value]) -> IdlePrograms {
+    let pods: Vec<Health> =
+        pods.iter().map(|pod| serde_json::from_value(pod.clone()).unwrap()).collect();
+    IdlePrograms::gather("ns", pods.iter())
+}
+
+/// Guards "ready when it is not": with a program that is not run, requests are refused.
+#[test]
+fn a_tenant_is_ready_only_when_its_program_runs_in_every_pod() {
+    let wanted = tenant();
+    let said = |name: &str, namespace: &str, state: &str| json!({"programs": [{"namespace": namespace, "name": name, "state": state, "message": "too large"}]});
+    let cases = [
+        (vec![json!({})], true, "True", "Running", "True"),
+        (vec![said("acme", "ns", "Preparing")], true, "False", "ProgramPreparing", "False"),
+        (vec![json!({}), said("acme", "ns", "Refused")], true, "False", "ProgramNotRun", "False"),
+        (
+            vec![said("acme", "ns", "Preparing"), said("acme", "ns", "Refused")],
+            true,
+            "False",
+            "ProgramNotRun",
+            "False",
+        ),
+        (vec![said("other", "ns", "Refused")], true, "True", "Running", "True"),
+        (vec![said("acme", "elsewhere", "Refused")], true, "True", "Running", "True"),
+        (vec![json!({"programsOmitted": 3})], true, "Unknown", "NotReported", "Unknown"),
+        (vec![json!({})], false, "Unknown", "PodsBehind", "False"),
+    ];
+    for (pods, confirmed, program, reason, ready) in cases {
+        let status = status(&wanted, &wanted, confirmed, idle(&pods));
+        let found = truth(&status, condition::PROGRAM_READY).unwrap();
+        assert_eq!(found, (program.to_owned(), reason.to_owned()), "{pods:?}");
+        assert_eq!(truth(&status, condition::READY).unwrap().0, ready, "{pods:?}");
+    }
+    let mut without = wanted.clone();
+    without.spec.program = None;
+    let status = status(&without, &without, true, IdlePrograms::default());
+    assert_eq!(truth(&status, condition::PROGRAM_READY), None);
 }
 
 #[test]

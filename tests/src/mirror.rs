@@ -34,7 +34,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// A running mirror; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Mirror {
-    /// What `HF_ENDPOINT` must be.
+    /// Where it is; of the model's mirror, what `HF_ENDPOINT` must be.
     pub url: String,
     /// Dropped with the mirror, which tells the server to end.
     _stop: oneshot::Sender<()>,
@@ -55,26 +55,42 @@ impl Mirror {
     /// The file cannot be read, or the address is in use: another run of these tests?
     pub fn start(cluster: &Cluster) -> Result<Self> {
         let model = Arc::new(read(cluster.model())?);
-        let address = SocketAddr::new(own_address(cluster)?, PORT);
-        let (stop, stopped) = oneshot::channel();
-        let (ready, listening) = std::sync::mpsc::sync_channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        thread::spawn(move || {
-            runtime.block_on(async move {
-                let listener = TcpListener::bind(address).await;
-                let listener = match listener {
-                    Ok(listener) => listener,
-                    Err(error) => return drop(ready.send(Err(error))),
-                };
-                drop(ready.send(Ok(())));
-                let app = Router::new().fallback(answer).with_state(model);
-                let end = async { drop(stopped.await) };
-                tokio::select! { () = end => (), _ = axum::serve(listener, app) => () }
-            });
-        });
-        listening.recv()?.with_context(|| format!("listen on {address} for the model's mirror"))?;
-        Ok(Self { url: format!("http://{address}"), _stop: stop })
+        serve(cluster, PORT, Router::new().fallback(answer).with_state(model))
     }
+
+    /// Starts a server of these bytes, whatever the path, on a free port.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn offer(cluster: &Cluster, bytes: Vec<u8>) -> Result<Self> {
+        let bytes = Bytes::from(bytes);
+        serve(cluster, 0, Router::new().fallback(async move || bytes.clone()))
+    }
+}
+
+/// Serves on the address by which pods reach this machine, on a thread of its own.
+fn serve(cluster: &Cluster, port: u16, app: Router) -> Result<Mirror> {
+    let address = SocketAddr::new(own_address(cluster)?, port);
+    let (stop, stopped) = oneshot::channel();
+    let (ready, listening) = std::sync::mpsc::sync_channel(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::spawn(move || {
+        runtime.block_on(async move {
+            let bound = async {
+                let listener = TcpListener::bind(address).await?;
+                Ok((listener.local_addr()?, listener))
+            };
+            let (bound, listener) = match bound.await {
+                Ok(bound) => bound,
+                Err(error) => return drop(ready.send(Err::<SocketAddr, std::io::Error>(error))),
+            };
+            drop(ready.send(Ok(bound)));
+            let end = async { drop(stopped.await) };
+            tokio::select! { () = end => (), _ = axum::serve(listener, app) => () }
+        });
+    });
+    let bound = listening.recv()?.with_context(|| format!("listen on {address} for the pods"))?;
+    Ok(Mirror { url: format!("http://{bound}"), _stop: stop })
 }
 
 fn read(path: &Path) -> Result<Model> {

@@ -25,7 +25,7 @@ pub struct RealmTenantStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<KeyStatus>,
-    /// Verdicts: Accepted, ResolvedRefs, KeysReady, Programmed, Ready.
+    /// Verdicts: Accepted, ResolvedRefs, KeysReady, Programmed, ProgramReady (with a program), Ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -75,6 +75,9 @@ pub(super) struct ServeArgs {
     /// Folder of generated API keys [default: the platform's data folder, on Linux ~/.local/share/realm]
     #[arg(long, value_name = "DIR", env = "REALM_DATA")]
     pub data: Option<PathBuf>,
+    /// Folder of tenants' compiled programs [default: programs in the model store]
+    #[arg(long, value_name = "DIR", env = "REALM_PROGRAMS")]
+    pub programs: Option<PathBuf>,
     /// Form of the log on standard error [default: text, with --config json]
     #[arg(long, value_name = "FORM", env = "REALM_LOG_FORMAT")]
     pub log_format: Option<LogForm>,
@@ -111,7 +114,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let welcome = welcome.at(server.api_addr(), server.management_addr(), &resolved);
     welcome.loading();
     let told = tokio::spawn(welcome.say_when_ready(server.state().clone()));
-    let server = with_programs(server, args.store.open().ok().as_ref());
+    let server = with_programs(server, programs_folder(&args));
     let failure = Arc::new(Mutex::new(None));
     let model = find_model(args, resolved, Arc::clone(&failure));
     let ended = Box::pin(server.run(model, interrupts.token())).await;
@@ -119,16 +122,19 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     ended.map_err(|error| explain(error, &failure))
 }
 
-/// Programs are compiled by this executable under its hidden verb, and kept in the store. A store that cannot be had
-/// says so when the model is looked for.
-fn with_programs(server: Server, store: Option<&Store>) -> Server {
-    match (store, std::env::current_exe()) {
-        (Some(store), Ok(realm)) => {
+/// Where compiled programs are kept. A store that cannot be had says so when the model is looked for.
+fn programs_folder(args: &ServeArgs) -> Option<PathBuf> {
+    let in_store = || Some(args.store.open().ok()?.root().join(PROGRAMS_FOLDER));
+    args.programs.clone().or_else(in_store)
+}
+
+/// Programs are compiled by this executable under its hidden verb.
+fn with_programs(server: Server, folder: Option<PathBuf>) -> Server {
+    match (folder, std::env::current_exe()) {
+        (Some(folder), Ok(realm)) => {
             let verb = [OsString::from(COMPILE_PROGRAM)];
-            server.with_programs(ProgramOptions {
-                folder: store.root().join(PROGRAMS_FOLDER),
-                compiler: Compiler::new(realm, verb, CompilerLimits::default()),
-            })
+            let compiler = Compiler::new(realm, verb, CompilerLimits::default());
+            server.with_programs(ProgramOptions { folder, compiler })
         }
         _ => server,
     }

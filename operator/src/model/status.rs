@@ -31,6 +31,17 @@ pub enum Next {
     AwaitPods,
 }
 
+impl Next {
+    /// The same, but that programs on their way are asked for as well.
+    #[must_use]
+    pub fn with_programs(self, all_run: bool) -> Self {
+        match self {
+            Self::Settled if !all_run => Self::AskPods,
+            next => next,
+        }
+    }
+}
+
 /// The status, and what to wait for.
 #[must_use]
 pub fn observe(observed: &Observed<'_>) -> (RealmModelStatus, Next) {

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use realm_crds::{
     RealmTenant, RealmTenantStatus,
-    condition::{self, Verdict},
+    condition::{self, Truth, Verdict},
     realm_tenant::{KeyStatus, ModelStatus},
     resolve::{KeyHashes, KeyRef, limits_entry},
     validation::InvalidManifest,
 };
 
-use crate::programmed::ProgrammedModel;
+use crate::programmed::{PREPARING, ProgrammedModel};
 
 /// Digits of a key's hash that are shown.
 const HASH_PREFIX_DIGITS: usize = 8;
@@ -50,7 +50,7 @@ pub fn observe(observed: &Observed<'_>) -> RealmTenantStatus {
         tenant.spec.models.iter().map(|model| model_status(observed, &model.name)).collect();
     let synced = models.iter().filter(|model| model.synced).count();
     let old = tenant.status.clone().unwrap_or_default();
-    let verdicts = verdicts(tenant, &keys, &models);
+    let verdicts = verdicts(observed, &keys, &models);
     RealmTenantStatus {
         observed_generation: tenant.metadata.generation,
         keys_found: Some(format!("{}/{}", keys.len(), tenant.spec.api_keys.len())),
@@ -131,7 +131,8 @@ fn has_tenant(observed: &Observed<'_>, model: &ProgrammedModel) -> bool {
         && wanted.eq(entry.keys.iter().map(|key| (&key.name, &key.sha256, &key.expires_at)))
 }
 
-fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) -> Vec<Verdict> {
+fn verdicts(observed: &Observed<'_>, keys: &[KeyStatus], models: &[ModelStatus]) -> Vec<Verdict> {
+    let tenant = observed.tenant;
     let missing: Vec<&str> =
         models.iter().filter(|model| !model.accepted).map(|model| &*model.name).collect();
     let unread: Vec<&str> = tenant
@@ -161,8 +162,10 @@ fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) ->
         "PodsBehind",
         "not every pod reports the newest keys of model",
     );
+    let program = tenant.spec.program.as_ref().map(|_| program(observed, &behind));
     let reason = [&refs, &found, &programmed]
         .into_iter()
+        .chain(&program)
         .find(|verdict| verdict.truth != condition::Truth::True)
         .cloned();
     let ready = match reason {
@@ -175,13 +178,42 @@ fn verdicts(tenant: &RealmTenant, keys: &[KeyStatus], models: &[ModelStatus]) ->
         ),
         None => Verdict::new(condition::READY, true, "Synced", "every key works at every model"),
     };
-    vec![
-        Verdict::new(condition::ACCEPTED, true, "Accepted", "the spec can be used"),
-        refs,
-        found,
-        programmed,
-        ready,
-    ]
+    let accepted = Verdict::new(condition::ACCEPTED, true, "Accepted", "the spec can be used");
+    [accepted, refs, found, programmed, ready].into_iter().chain(program).collect()
+}
+
+/// Whether the tenant's program runs in every pod of its models. Pods that are behind speak of an older one.
+fn program(observed: &Observed<'_>, behind: &[&str]) -> Verdict {
+    let verdict = |truth, reason, message: String| {
+        Verdict::new(condition::PROGRAM_READY, truth, reason, message)
+    };
+    if !behind.is_empty() {
+        let message = format!("not every pod reports the newest settings of {}", behind.join(", "));
+        return verdict(Truth::Unknown, "PodsBehind", message);
+    }
+    let name = observed.tenant.name_any();
+    let idle = || {
+        observed.models.iter().filter_map(|(model, facts)| match facts {
+            ModelFacts::Programmed(programmed) => Some((model, &programmed.idle)),
+            ModelFacts::Missing => None,
+        })
+    };
+    let known = idle().find_map(|(model, idle)| Some((model, idle.known.get(&name)?)));
+    match known {
+        Some((model, report)) if report.state == PREPARING => {
+            let message = format!("a pod of {model} fetches, checks or compiles the program");
+            verdict(Truth::False, "ProgramPreparing", message)
+        }
+        Some((model, report)) => {
+            let message = format!("a pod of {model} does not run it: {}", report.message);
+            verdict(Truth::False, "ProgramNotRun", message)
+        }
+        None if idle().any(|(_, idle)| idle.more) => {
+            let message = "more programs do not run than the pods name; this may be one of them";
+            verdict(Truth::Unknown, "NotReported", message.to_owned())
+        }
+        None => verdict(Truth::True, "Running", "the program runs in every pod".to_owned()),
+    }
 }
 
 fn verdict(kind: &'static str, wrong: &[&str], reason: &'static str, message: &str) -> Verdict {

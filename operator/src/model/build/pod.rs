@@ -36,6 +36,9 @@ const START_SECONDS_MAX: i32 = 1800;
 const CONFIG_VOLUME: &str = "engine";
 const TENANTS_VOLUME: &str = "tenants";
 const STORE_VOLUME: &str = "store";
+const PROGRAMS_VOLUME: &str = "programs";
+/// Bytes of compiled programs beyond which the kubelet replaces the pod.
+const PROGRAMS_SIZE: &str = "2Gi";
 const SOURCE_VOLUME: &str = "source";
 
 pub(super) fn template(
@@ -117,6 +120,7 @@ fn engine(model: &ValidatedModel, settings: &PodSettings) -> Container {
     let files = [
         ("--config", names::ENGINE_MOUNT, Some(names::ENGINE_FILE)),
         ("--tenants", names::TENANTS_MOUNT, Some(names::TENANTS_FILE)),
+        ("--programs", names::PROGRAMS_MOUNT, None),
     ];
     Container {
         name: ENGINE_CONTAINER.to_owned(),
@@ -131,6 +135,7 @@ fn engine(model: &ValidatedModel, settings: &PodSettings) -> Container {
         volume_mounts: Some(vec![
             mount(CONFIG_VOLUME, names::ENGINE_MOUNT, true),
             mount(TENANTS_VOLUME, names::TENANTS_MOUNT, true),
+            mount(PROGRAMS_VOLUME, names::PROGRAMS_MOUNT, false),
             store_mount(model, true),
         ]),
         ..container(model, settings)
@@ -264,8 +269,19 @@ fn volumes(model: &ValidatedModel, config_name: &str) -> Vec<Volume> {
     vec![
         Volume { name: CONFIG_VOLUME.to_owned(), config_map: Some(config), ..Volume::default() },
         Volume { name: TENANTS_VOLUME.to_owned(), secret: Some(tenants), ..Volume::default() },
+        programs_volume(),
         file_volume(model),
     ]
+}
+
+/// The only folder that the engine writes to; the pod's own, so that no other process lays code there.
+fn programs_volume() -> Volume {
+    let size_limit = Some(Quantity(PROGRAMS_SIZE.to_owned()));
+    Volume {
+        name: PROGRAMS_VOLUME.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() }),
+        ..Volume::default()
+    }
 }
 
 fn file_volume(model: &ValidatedModel) -> Volume {
