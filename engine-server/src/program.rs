@@ -4,6 +4,8 @@
 
 mod fetch;
 mod host;
+mod logit_hook;
+mod logit_threads;
 mod options;
 mod prepare;
 mod report;
@@ -11,6 +13,7 @@ mod standing;
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,7 +23,7 @@ use realm_crds::{
     realm_tenant::program::{ProgramFailurePolicy, TenantProgram},
 };
 use realm_engine::engine::Model;
-use realm_sandbox::{Program, host::SystemClock, memory_store::MemoryStore};
+use realm_sandbox::{Program, SharedRun, host::SystemClock, memory_store::MemoryStore};
 use tokio::sync::Notify;
 
 use crate::{
@@ -28,6 +31,8 @@ use crate::{
     metrics::programs::ProgramMetrics,
     tenant::{Tenant, TenantId},
 };
+pub use logit_hook::{Decided, LogitHook, Wake};
+use logit_threads::LogitThreads;
 pub use options::ProgramOptions;
 use prepare::{Kitchen, Trouble};
 pub use standing::Standing;
@@ -57,6 +62,8 @@ struct Inner {
     options: OnceLock<ProgramOptions>,
     slots: Mutex<HashMap<TenantId, Slot>>,
     changed: Notify,
+    /// Started with the first program that has a say in tokens.
+    logit_threads: Mutex<Option<LogitThreads>>,
 }
 
 #[derive(Debug)]
@@ -115,6 +122,22 @@ impl Programs {
         let slot = slots.get(tenant)?;
         let open = slot.wanted.failure_policy == ProgramFailurePolicy::Open;
         Some(TenantStanding { standing: slot.standing.clone(), open })
+    }
+
+    /// A say in each token of a sequence for that run of a program, which sees `top` candidates.
+    pub fn logit_hook(
+        &self,
+        program: &Arc<Program>,
+        run: SharedRun,
+        top: usize,
+    ) -> io::Result<LogitHook> {
+        let threads = &self.inner.logit_threads;
+        let mut threads = threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = match &*threads {
+            Some(threads) => threads.clone(),
+            None => threads.insert(LogitThreads::start()?).clone(),
+        };
+        Ok(LogitHook::new(run, Arc::as_ptr(program) as usize, top, threads))
     }
 
     /// Prepares programs as they come, for that model; ends only with the task.

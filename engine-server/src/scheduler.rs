@@ -35,6 +35,7 @@ use crate::{
     tenant::Tenant,
 };
 
+mod asking;
 pub mod batch;
 pub mod budget;
 pub mod event;
@@ -140,13 +141,17 @@ impl Scheduler {
         let mut waiting = Vec::with_capacity(requests.len());
         let mut receivers = Vec::with_capacity(requests.len());
         let mut last_prompt = None;
-        for request in requests {
+        for mut request in requests {
             if request.prompt.is_empty() {
                 return Err(SubmitError::EmptyPrompt);
             }
             if let Some(kv) = terms.kv.filter(|kv| request.prompt.len() > kv.tokens()) {
                 let (tokens, limit) = (request.prompt.len(), kv.tokens());
                 return Err(SubmitError::KvBudget { tokens, limit, kv_bytes: kv.bytes });
+            }
+            if let Some(hook) = &mut request.logit_hook {
+                let inbox = Arc::clone(&self.inbox);
+                hook.wake_with(Arc::new(move || inbox.answered()));
             }
             let prompt = Arc::clone(&request.prompt);
             let repeated = last_prompt.as_ref().is_some_and(|last| Arc::ptr_eq(last, &prompt));

@@ -240,7 +240,82 @@ async fn a_program_that_fails_ends_its_own_request_and_nothing_else() {
     the_health_document_names(&server).await;
 }
 
-/// What the tenants of the test above did, as its page of metrics tells it.
+/// A program with a say in each token, that sees two candidates.
+fn sampler(on_logits: &str) -> Guest {
+    everything(&plain(), on_logits)
+}
+
+/// One instance for both hooks.
+fn everything(on_tokens: &str, on_logits: &str) -> Guest {
+    let clean = format!("(memory.fill (i32.const {ANSWER}) (i32.const 0) (i32.const 256)) ");
+    let words = [(PLAN + plan::SUBSCRIBE, 3), (PLAN + plan::EVERY, 1), (PLAN + plan::TOP, 2)];
+    Guest::everything(
+        &storing(&words),
+        &format!("{clean} {on_tokens}"),
+        &format!("{clean} {on_logits}"),
+    )
+}
+
+#[tokio::test]
+async fn a_program_has_a_say_in_each_token() {
+    let second = storing(&[(ANSWER, 1), (ANSWER + 4, 1)]);
+    let stop = storing(&[(ANSWER, 5), (ANSWER + 4, 2)]);
+    // The hook on candidates leaves a mark; the one on tokens takes text away where it finds it.
+    let mark = format!("(i32.store (i32.const 4096) (i32.const 1)) {}", plain());
+    let marked = format!(
+        "(if (i32.load (i32.const 4096)) (then (i32.store (i32.const {ANSWER}) (i32.const 1)))) {}",
+        plain()
+    );
+    let open = json!({"failurePolicy": "Open"});
+    let server = serve(vec![
+        tenant("first", sampler(&plain())),
+        tenant("second", sampler(&second)),
+        tenant("stopped", sampler(&stop)),
+        tenant("trapping", sampler("(unreachable)")),
+        tenant("both", everything(&marked, &mark)),
+        Tenant { name: "open", guest: Some(sampler("(unreachable)")), spec: open },
+        Tenant { name: "plain", guest: None, spec: json!({}) },
+    ])
+    .await;
+    let plain = text(&server.ask("plain", &chat(12)).await);
+    assert_eq!(text(&server.ask("first", &chat(12)).await), plain);
+    assert_eq!(text(&server.ask("open", &chat(12)).await), plain);
+    let second = server.ask("second", &chat(12)).await;
+    assert_ne!(text(&second), plain);
+    assert_eq!(second.json()["usage"]["completion_tokens"], 12);
+    let stopped = server.ask("stopped", &chat(12)).await;
+    assert_eq!(text(&stopped), "");
+    assert_eq!(stopped.json()["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(text(&server.ask("both", &chat(12)).await), "", "one instance serves both hooks");
+    let trapped = server.ask("trapping", &chat(12)).await;
+    assert_eq!(trapped.status, 422, "{trapped:?}");
+    assert!(trapped.text.contains("on-logits"), "{trapped:?}");
+    let mut two = chat(6);
+    two["n"] = json!(2);
+    let two = server.ask("second", &two).await.json();
+    assert_eq!(
+        two["choices"][0]["message"], two["choices"][1]["message"],
+        "greedy, each for itself"
+    );
+}
+
+/// A tool or a schema is kept whatever a program picks, since it sees only what may come next.
+#[tokio::test]
+async fn a_program_chooses_within_the_clients_schema() {
+    let likeliest = storing(&[(ANSWER, 1), (ANSWER + 4, 0)]);
+    let server = serve(vec![tenant("picky", sampler(&likeliest))]).await;
+    let schema = json!({
+        "type": "object", "properties": {"sea": {"type": "boolean"}}, "required": ["sea"],
+        "additionalProperties": false
+    });
+    let mut body = chat(60);
+    body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "s", "schema": schema, "strict": true}});
+    let answer = text(&server.ask("picky", &body).await);
+    let value: Value = serde_json::from_str(&answer).expect("valid JSON");
+    assert!(value["sea"].is_boolean(), "{answer}");
+}
+
+/// What the tenants of the test of failures did, as its page of metrics tells it.
 async fn the_page_counts(server: &Server) {
     let cases = [
         ("realm_program_ready", "granted", "", 1.0),
@@ -260,7 +335,7 @@ async fn the_page_counts(server: &Server) {
     }
 }
 
-/// Of the tenants of the test above, those whose programs do not run, and why.
+/// Of the tenants of that test, those whose programs do not run, and why.
 async fn the_health_document_names(server: &Server) {
     let health = reqwest::get(format!("http://{}/health", server.http.management)).await.unwrap();
     let health = Answer::of(health).await.json();

@@ -101,6 +101,7 @@ impl Bench {
             stop: vec![],
             top_logprobs: None,
             constraint: None,
+            logit_hook: None,
         }
     }
 

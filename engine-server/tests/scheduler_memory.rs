@@ -161,6 +161,7 @@ fn request(prompt: Vec<TokenId>, max_tokens: usize, temperature: f32) -> Sequenc
         stop: vec![],
         top_logprobs: None,
         constraint: None,
+        logit_hook: None,
     }
 }
 

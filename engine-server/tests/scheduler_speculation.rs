@@ -149,6 +149,7 @@ fn greedy(prompt: &str, max_tokens: usize) -> SequenceRequest {
         stop: vec![],
         top_logprobs: None,
         constraint: None,
+        logit_hook: None,
     }
 }
 

@@ -12,6 +12,7 @@
 //! A logit that is not a number counts as impossible. Knows tokens by number only.
 
 mod candidates;
+mod likeliest;
 mod log_probability;
 mod params;
 
@@ -74,14 +75,27 @@ impl Sampler {
 
     /// Chooses a token from a row of logits; token 0 when the row is empty or every token is impossible.
     pub fn sample(&mut self, logits: &[f32]) -> TokenId {
-        self.logits.clear();
-        self.logits.extend(logits.iter().map(|&logit| possible(logit)));
-        self.choose()
+        self.weigh(logits);
+        self.draw()
     }
 
     /// Chooses among the tokens whose bit is set in `allowed`, 32 to a word, lowest first; all others are impossible, and so
     /// are those past its end.
     pub fn sample_among(&mut self, logits: &[f32], allowed: &[u32]) -> TokenId {
+        self.weigh_among(logits, allowed);
+        self.draw()
+    }
+
+    /// The first half of [`Self::sample`]: takes a row over, with penalties and bias. It stays until the next one.
+    pub fn weigh(&mut self, logits: &[f32]) {
+        self.logits.clear();
+        self.logits.extend(logits.iter().map(|&logit| possible(logit)));
+        self.penalize();
+        self.bias();
+    }
+
+    /// The first half of [`Self::sample_among`].
+    pub fn weigh_among(&mut self, logits: &[f32], allowed: &[u32]) {
         self.logits.clear();
         for (chunk, &word) in logits.chunks(u32::BITS as usize).zip(allowed) {
             if word == 0 {
@@ -93,13 +107,41 @@ impl Sampler {
             }));
         }
         self.logits.resize(logits.len(), f32::NEG_INFINITY);
-        self.choose()
-    }
-
-    /// From the row that has been taken over to a token.
-    fn choose(&mut self) -> TokenId {
         self.penalize();
         self.bias();
+    }
+
+    /// The `count` likeliest tokens of the weighed row that are possible, with their logits, likeliest first; equal ones by
+    /// id.
+    pub fn likeliest(&self, count: usize) -> Vec<(TokenId, f32)> {
+        likeliest::likeliest(&self.logits, count)
+    }
+
+    /// Gives tokens of the weighed row these logits and makes all others impossible.
+    pub fn narrow(&mut self, tokens: impl IntoIterator<Item = (TokenId, f32)>) {
+        self.logits.fill(f32::NEG_INFINITY);
+        for (token, logit) in tokens {
+            if let Some(place) = self.logits.get_mut(token as usize) {
+                *place = possible(logit);
+            }
+        }
+    }
+
+    /// Makes a token of the weighed row impossible.
+    pub fn exclude(&mut self, token: TokenId) {
+        if let Some(logit) = self.logits.get_mut(token as usize) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+
+    /// Whether a token of the weighed row may be drawn.
+    pub fn may_draw(&self, token: TokenId) -> bool {
+        self.logits.get(token as usize).is_some_and(|logit| *logit > f32::NEG_INFINITY)
+    }
+
+    /// The second half of [`Self::sample`]: a token from the weighed row; token 0 when it is empty or every token is
+    /// impossible.
+    pub fn draw(&mut self) -> TokenId {
         if self.params.temperature == 0.0 {
             return most_likely(&self.logits);
         }

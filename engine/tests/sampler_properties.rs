@@ -191,6 +191,23 @@ proptest! {
         }
     }
 
+    /// Few different values, so that many are equal; rows end in the middle of blocks, too.
+    #[test]
+    fn the_likeliest_are_the_first_of_the_sorted_row(
+        row in prop::collection::vec(prop_oneof![
+            8 => (-9_i8..9).prop_map(f32::from), 1 => Just(f32::NEG_INFINITY), 1 => Just(f32::NAN),
+        ], 1..700),
+        count in 0_usize..80,
+    ) {
+        let mut sampler = sampler(SamplerParams::default());
+        sampler.weigh(&row);
+        let mut sorted: Vec<(u32, f32)> = (0..).zip(row.iter().copied()).collect();
+        sorted.retain(|(_, logit)| *logit > f32::NEG_INFINITY);
+        sorted.sort_by(|left, right| right.1.total_cmp(&left.1));
+        sorted.truncate(count);
+        prop_assert_eq!(sampler.likeliest(count), sorted);
+    }
+
     #[test]
     fn any_row_gives_a_token_of_it(
         row in prop::collection::vec(prop::num::f32::ANY, 1..200),

@@ -125,6 +125,11 @@ pub struct Breach {
 }
 
 impl Breach {
+    /// The host failed where the program is not to blame.
+    pub fn host(hook: Hook, detail: impl Into<String>) -> Self {
+        Self::plain(hook, BreachKind::Host, detail)
+    }
+
     /// A breach without numbers.
     pub(crate) fn plain(hook: Hook, kind: BreachKind, detail: impl Into<String>) -> Self {
         Self { hook, kind, limit: 0, spent: 0, detail: detail.into() }

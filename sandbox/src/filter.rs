@@ -6,7 +6,7 @@ use crate::{
     breach::{Breach, BreachKind, Hook},
     native::{Redactor, Waker},
     plan::{Plan, Reject},
-    run::Run,
+    shared_run::SharedRun,
     wire::{Batch, Finish, Usage},
 };
 
@@ -16,7 +16,7 @@ pub const MAX_HELD_BYTES: usize = 64 << 10;
 /// One answer's way.
 #[derive(Debug)]
 pub struct Filter {
-    run: Run,
+    run: SharedRun,
     redactor: Option<Redactor>,
     waker: Option<Waker>,
     /// Whether `on-tokens` is called.
@@ -58,13 +58,13 @@ pub struct Ended {
 
 impl Filter {
     /// The filter of one answer under a plan; none when the plan leaves answers as they are.
-    pub fn new(run: Run, plan: &Plan) -> Option<Self> {
+    pub fn new(run: impl Into<SharedRun>, plan: &Plan) -> Option<Self> {
         let tokens = plan.tokens && (plan.every > 0 || plan.wake.is_some());
         if !tokens && !plan.response && plan.redact.is_none() {
             return None;
         }
         Some(Self {
-            run,
+            run: run.into(),
             redactor: plan.redact.as_ref().map(Redactor::new),
             waker: plan.wake.as_ref().filter(|_| tokens).map(Waker::new),
             tokens,
@@ -76,7 +76,7 @@ impl Filter {
 
     /// Whether taking text may call the guest, which takes up to its deadline.
     pub fn calls_guest(&self) -> bool {
-        self.tokens && !self.run.is_skipped()
+        self.tokens && !self.run.lock().is_skipped()
     }
 
     /// Whether the end calls the guest.
@@ -117,7 +117,7 @@ impl Filter {
             text += &rest;
         }
         let verdict = match self.whole.take() {
-            Some(whole) => self.run.on_response(whole, why, usage)?,
+            Some(whole) => self.run.lock().on_response(whole, why, usage)?,
             None => Ok(None),
         };
         Ok(Ended { text, verdict })
@@ -126,7 +126,8 @@ impl Filter {
     fn ask(&mut self, woke: Option<u32>) -> Result<Passed, Breach> {
         self.waiting.fresh = 0;
         let batch = self.waiting.batch(woke);
-        match self.run.on_tokens(batch)? {
+        let action = self.run.lock().on_tokens(batch)?;
+        match action {
             Action::Pass => Ok(self.send(None)),
             Action::Replace(text) => Ok(self.send(Some(text))),
             Action::Hold if self.waiting.text.len() > MAX_HELD_BYTES => {

@@ -214,11 +214,7 @@ impl Answers {
 
     /// Ends an answer whose program wants no more of it.
     fn cut(&mut self, index: usize, why: WireFinish) {
-        let reason = match why {
-            WireFinish::Stop => FinishReason::Stop,
-            WireFinish::Length => FinishReason::Length,
-            WireFinish::Filtered => FinishReason::Filtered,
-        };
+        let reason = why.into();
         let completion_tokens = self.clocks[index].tokens;
         let finish = Finish { reason, completion_tokens, cached_tokens: 0 };
         self.filters[index] = None;

@@ -216,6 +216,7 @@ impl From<Failure> for ApiError {
             Failure::Constraint(_) => {
                 Self::refused(StatusCode::UNPROCESSABLE_ENTITY, "constraint_failed", message)
             }
+            Failure::Program(breach) => breach.into(),
             Failure::Stopping => Self::unavailable("stopping", message).closing(),
         }
     }

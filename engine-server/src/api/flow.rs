@@ -167,13 +167,19 @@ async fn begin(
     let asked = order.generation.max_tokens.is_some();
     let model = Arc::clone(&loaded.model);
     let constraints = Arc::clone(&loaded.constraints);
+    let programs = state.programs().clone();
     let preparing = tokio::task::spawn_blocking(move || {
         let guided = match program {
-            Some(program) => guide(&program, order, &told)?,
+            Some(program) => guide(&programs, &program, order, &told)?,
             None => Guided::plain(order),
         };
-        let prepared = prepare(&guided.order, &model, &constraints, room)?;
-        Ok::<_, ApiError>((prepared, guided.filters))
+        let mut prepared = prepare(&guided.order, &model, &constraints, room)?;
+        let mut filters = Vec::new();
+        for (sequence, hand) in prepared.sequences.iter_mut().zip(guided.hands) {
+            sequence.logit_hook = hand.logit_hook;
+            filters.push(hand.filter);
+        }
+        Ok::<_, ApiError>((prepared, filters))
     });
     let (prepared, filters) = preparing.await.map_err(|error| {
         tracing::error!(%error, "preparing a prompt failed");

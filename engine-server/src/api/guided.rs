@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use realm_engine::chat_template::Turn;
 use realm_sandbox::{
-    Hook, Program, Run,
+    Hook, Program, Run, SharedRun,
     filter::Filter,
     plan::Plan,
     wire::{Constraint, Message, Prompt as Shown, Request},
@@ -22,7 +22,7 @@ use crate::{
         structured::Structure,
     },
     constraint::{Grammar, SchemaRules},
-    program::Standing,
+    program::{LogitHook, Programs, Standing},
     state::AppState,
     tenant::Tenant,
 };
@@ -45,14 +45,23 @@ pub(super) struct Asked {
 pub(super) struct Guided {
     /// What is computed.
     pub order: Order,
-    /// For each answer, what its text passes through.
-    pub filters: Vec<Option<Filter>>,
+    /// For each answer, what the program has a hand in; empty when it has in none.
+    pub hands: Vec<Hand>,
+}
+
+/// What a program does with one answer while it is made.
+#[derive(Debug, Default)]
+pub(super) struct Hand {
+    /// What the answer's text passes through.
+    pub filter: Option<Filter>,
+    /// What has a say in each of its tokens.
+    pub logit_hook: Option<LogitHook>,
 }
 
 impl Guided {
     /// An order without a program.
     pub(super) fn plain(order: Order) -> Self {
-        Self { order, filters: Vec::new() }
+        Self { order, hands: Vec::new() }
     }
 }
 
@@ -107,6 +116,7 @@ impl Asked {
 
 /// Asks the program and applies its plan. Takes up to the program's deadlines.
 pub(super) fn guide(
+    programs: &Programs,
     program: &Arc<Program>,
     mut order: Order,
     asked: &Asked,
@@ -119,8 +129,8 @@ pub(super) fn guide(
     let mut run = program.begin(seed(&order))?;
     let plan = run.on_request(asked.request(&order), shown(&order)?)??;
     apply(&plan, &mut order, asked)?;
-    let filters = filters(program, run, &plan, &order)?;
-    Ok(Guided { order, filters })
+    let hands = hands(programs, program, run, &plan, &order)?;
+    Ok(Guided { order, hands })
 }
 
 /// A request always has a seed by now: the client's, or a random one.
@@ -186,11 +196,6 @@ fn check_executed(plan: &Plan, asked: &Asked) -> Result<(), ApiError> {
             "the tenant's program routes to the model `{route}`, which this server does not serve"
         )));
     }
-    if plan.logits {
-        return Err(ApiError::unexecuted(
-            "the tenant's program subscribes to on-logits, which this release of the server does not call",
-        ));
-    }
     Ok(())
 }
 
@@ -247,19 +252,40 @@ fn has_calls(turn: &Turn) -> bool {
 
 /// Each answer has an instance of its own, so that answers do not see each other; the first goes on with the one that
 /// saw the request.
-fn filters(
+fn hands(
+    programs: &Programs,
     program: &Arc<Program>,
     run: Run,
     plan: &Plan,
     order: &Order,
-) -> Result<Vec<Option<Filter>>, ApiError> {
-    let mut filters = vec![Filter::new(run, plan)];
-    if filters[0].is_none() {
+) -> Result<Vec<Hand>, ApiError> {
+    let first = hand(programs, program, run, plan)?;
+    if first.filter.is_none() && first.logit_hook.is_none() {
         return Ok(Vec::new());
     }
+    let mut hands = vec![first];
     for choice in 1..order.generation.choices {
         let run = program.begin(seed(order).wrapping_add(choice as u64))?;
-        filters.push(Filter::new(run, plan));
+        hands.push(hand(programs, program, run, plan)?);
     }
-    Ok(filters)
+    Ok(hands)
+}
+
+fn hand(
+    programs: &Programs,
+    program: &Arc<Program>,
+    run: Run,
+    plan: &Plan,
+) -> Result<Hand, ApiError> {
+    let run = SharedRun::from(run);
+    let logit_hook = if plan.logits && program.has(Hook::OnLogits) {
+        let hook = programs.logit_hook(program, run.clone(), plan.top as usize);
+        Some(hook.map_err(|error| {
+            tracing::error!(%error, "no thread to ask programs about candidates");
+            ApiError::unavailable("overloaded", "the server cannot start a thread; try again later")
+        })?)
+    } else {
+        None
+    };
+    Ok(Hand { filter: Filter::new(run, plan), logit_hook })
 }

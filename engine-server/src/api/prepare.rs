@@ -147,6 +147,7 @@ fn sequence(
         stop: order.generation.stop.clone(),
         top_logprobs: order.top_logprobs,
         constraint: None,
+        logit_hook: None,
     }
 }
 

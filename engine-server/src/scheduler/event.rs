@@ -6,9 +6,11 @@ use realm_engine::{
     engine::TokenId,
     sampler::{SamplerError, SamplerParams},
 };
+use realm_sandbox::{Breach, wire};
 
 use crate::{
     constraint::{Constraint, ConstraintError},
+    program::LogitHook,
     scheduler::queue::QueueFull,
 };
 
@@ -27,6 +29,8 @@ pub struct SequenceRequest {
     pub top_logprobs: Option<usize>,
     /// What the text has to be, if not just anything.
     pub constraint: Option<Constraint>,
+    /// The tenant's program, when it has a say in each token.
+    pub logit_hook: Option<LogitHook>,
 }
 
 /// What a running sequence says. `Finished` or `Failed` is the last one.
@@ -96,6 +100,16 @@ pub enum FinishReason {
     Filtered,
 }
 
+impl From<wire::Finish> for FinishReason {
+    fn from(why: wire::Finish) -> Self {
+        match why {
+            wire::Finish::Stop => Self::Stop,
+            wire::Finish::Length => Self::Length,
+            wire::Finish::Filtered => Self::Filtered,
+        }
+    }
+}
+
 /// Why a sequence was ended from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -114,6 +128,9 @@ pub enum Failure {
     /// What its text has to be allows no way on.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
+    /// The tenant's program failed where it has a say in each token.
+    #[error(transparent)]
+    Program(#[from] Breach),
     /// The server stops.
     #[error("the server is stopping and its drain time is over; send the request again")]
     Stopping,

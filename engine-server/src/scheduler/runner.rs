@@ -30,13 +30,20 @@ use crate::{
         sequence::Sequence,
         speculation::{Decoding, Draft, Narrow, Speculator},
         terms::Terms,
-        work::{Inbox, Order, Waiting},
+        work::{Activity, Inbox, Order, Waiting},
     },
     tenant::TenantId,
 };
 
 /// Panics inside steps after which the engine is made anew; one more ends the scheduler.
 pub const MAX_ENGINE_REBUILDS: usize = 3;
+
+/// Part of a step's time that the next one waits for programs that have a say in tokens.
+const PATIENCE_PART: u32 = 32;
+/// The least such time: a thread needs that long to wake.
+const LEAST_PATIENCE: Duration = Duration::from_micros(100);
+/// The most.
+const MOST_PATIENCE: Duration = Duration::from_millis(1);
 
 /// What a runner is made of.
 pub(super) struct RunnerParts {
@@ -64,6 +71,10 @@ pub(super) struct Runner {
     speculator: Speculator,
     /// Sequences so far; their numbers name them to the draft model.
     begun: u64,
+    /// No sequence has given its place back since those that wait were looked at.
+    rested: bool,
+    /// How long the next step waits for programs.
+    patience: Duration,
 }
 
 /// A sequence that has a place in the batch.
@@ -151,19 +162,63 @@ impl Runner {
             meter: Meter::default(),
             speculator,
             begun: 0,
+            rested: false,
+            patience: LEAST_PATIENCE,
         }
     }
 
     /// Runs until it is told to stop or the engine fails too often.
     pub(super) fn run(mut self) {
-        while self.parts.inbox.await_order(!self.running.is_empty()) == Order::Work {
+        while self.parts.inbox.await_order(self.activity()) == Order::Work {
+            self.take_answers();
             self.drop_abandoned();
             self.keep_budgets();
             self.admit();
-            if !self.running.is_empty() && self.guarded_step().is_err() {
+            if self.can_step() && self.guarded_step().is_err() {
                 break;
             }
         }
+    }
+
+    fn activity(&self) -> Activity {
+        let answered = || self.running.iter().any(|running| running.sequence.has_answer());
+        if self.running.is_empty() {
+            Activity::Idle
+        } else if self.can_step() || !self.rested || answered() {
+            Activity::Busy
+        } else {
+            Activity::Asking
+        }
+    }
+
+    /// Whether there is a sequence that need not wait for its program.
+    fn can_step(&self) -> bool {
+        self.running.iter().any(|running| !running.sequence.is_asking())
+    }
+
+    /// Goes on with the sequences whose programs have answered.
+    fn take_answers(&mut self) {
+        self.await_quick_answers();
+        let context = self.parts.engine.context_length();
+        for index in (0..self.running.len()).rev() {
+            let running = &mut self.running[index];
+            if !running.sequence.is_asking() {
+                continue;
+            }
+            let room = running.terms.context(context).saturating_sub(running.known());
+            let tokenizer = self.parts.model.tokenizer();
+            if running.sequence.take_answer(tokenizer, room) == Some(true) {
+                drop(self.release(index));
+            }
+        }
+    }
+
+    /// Waits for programs that were quick the last time, as long as that is little against a step, so that their
+    /// sequences are in the next one with all others. Who is slow waits alone.
+    fn await_quick_answers(&self) {
+        let asks = |running: &Running| running.sequence.is_asking_a_quick_one(self.patience);
+        let until = Instant::now() + self.patience;
+        while self.running.iter().any(asks) && self.parts.inbox.await_change(until) {}
     }
 
     fn drop_abandoned(&mut self) {
@@ -212,6 +267,7 @@ impl Runner {
                 Admission::Yield(place) => self.preempt(place, Cause::Pages),
                 Admission::Rest(hungry) => {
                     self.hungry = hungry;
+                    self.rested = true;
                     return;
                 }
             }
@@ -416,7 +472,11 @@ impl Runner {
         }
         let vocab_size = self.parts.model.info().vocab_size;
         let mut chosen = Vec::new();
-        for (place, (share, held)) in shares.iter().zip(held).enumerate() {
+        // Programs are asked first, so that they think while the other sequences choose.
+        let mut order: Vec<usize> = (0..shares.len()).collect();
+        order.sort_by_key(|&place| !self.running[shares[place].index].sequence.asks());
+        for place in order {
+            let (share, held) = (shares[place], held[place]);
             let running = &mut self.running[share.index];
             running.sequence.advance(share.tokens);
             let rows = logits.item(place);
@@ -433,6 +493,7 @@ impl Runner {
         self.settle(&chosen)?;
         self.charge(&given, &hungry);
         self.observe(phase, started.elapsed());
+        self.patience = (started.elapsed() / PATIENCE_PART).clamp(LEAST_PATIENCE, MOST_PATIENCE);
         for outcome in chosen.iter().rev().filter(|outcome| outcome.verified.over) {
             drop(self.release(outcome.index));
         }
@@ -518,7 +579,7 @@ impl Runner {
 
     fn compose(&self) -> Composition {
         let taking_part: Vec<usize> =
-            (0..self.running.len()).filter(|&index| !self.awaits_another(index)).collect();
+            (0..self.running.len()).filter(|&index| self.takes_part(index)).collect();
         let candidate = |&index: &usize| {
             let running = &self.running[index];
             let standing = running.terms.standing;
@@ -531,6 +592,11 @@ impl Runner {
             shares: shares.into_iter().map(place).collect(),
             hungry: hungry.into_iter().map(|index| taking_part[index]).collect(),
         }
+    }
+
+    /// Whether a sequence can be in the next step.
+    fn takes_part(&self, index: usize) -> bool {
+        !self.running[index].sequence.is_asking() && !self.awaits_another(index)
     }
 
     /// Whether the first prompt that its tenant is reading is about to compute what this one needs next.
@@ -546,6 +612,7 @@ impl Runner {
     }
 
     fn release(&mut self, index: usize) -> Running {
+        self.rested = false;
         let running = self.running.remove(index);
         self.parts.engine.free_sequence(running.id);
         if let Some(model) = self.parts.engine.draft_model() {

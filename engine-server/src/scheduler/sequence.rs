@@ -1,7 +1,7 @@
 //! One running sequence: where its prompt stands, what it has produced, and when it ends. Knows no engine and no thread:
 //! a row of logits goes in, events go out through its channel.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use realm_engine::{
     engine::TokenId,
@@ -17,7 +17,7 @@ use crate::scheduler::{
         Alternative, Event, Failure, Finish, FinishReason, Output, SequenceRequest, TokenLogprob,
     },
     speculation::Draft,
-    steering::Steering,
+    steering::{Answer, Chosen, Place, Steering},
     stop::{Filtered, StopFilter},
 };
 
@@ -25,6 +25,9 @@ use crate::scheduler::{
 const EXTRA_EVENTS: usize = 3;
 /// Tokens that a sequence can produce at most, whatever was asked for; bounds its channel.
 const MAX_OUTPUT_TOKENS: usize = 1 << 20;
+
+/// The token that no draft has.
+const NO_TOKEN: TokenId = TokenId::MAX;
 
 /// A sequence from its admission to its last event.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub(super) struct Sequence {
     unreported: usize,
     max_tokens: usize,
     top_logprobs: Option<usize>,
+    /// The row that the program has been asked about, where its probabilities are wanted.
+    asked_row: Vec<f32>,
     events: mpsc::Sender<Event>,
 }
 
@@ -87,12 +92,13 @@ impl Sequence {
             source: None,
             drafts: None,
             sampler: Sampler::new(request.sampling)?,
-            steering: Steering::new(request.constraint),
+            steering: Steering::new(request.constraint, request.logit_hook),
             text: Text::new(request.stop),
             produced: 0,
             unreported: 0,
             max_tokens,
             top_logprobs: request.top_logprobs,
+            asked_row: Vec::new(),
             events,
         };
         Ok((sequence, receiver))
@@ -154,8 +160,11 @@ impl Sequence {
         self.preemptions > 0
     }
 
-    /// Has drafts made for the sequence from now on.
+    /// Has drafts made for the sequence from now on, unless a program has a say in each of its tokens.
     pub(super) fn speculate(&mut self) {
+        if self.steering.asks() {
+            return;
+        }
         let tokens = &self.tokens;
         self.drafts.get_or_insert_with(|| {
             let mut drafts = SequenceDrafts::new();
@@ -225,14 +234,62 @@ impl Sequence {
     }
 
     fn choose_one(&mut self, logits: &[f32], tokenizer: &Tokenizer, room: usize) -> Choice {
-        match self.steering.choose(&mut self.sampler, logits) {
-            Ok(token) => Choice { token, over: self.say(token, Some(logits), tokenizer, room) },
+        let last = self.tokens.last().copied().unwrap_or_default();
+        let place = Place { position: self.produced, last };
+        match self.steering.choose(&mut self.sampler, logits, place) {
+            Ok(Chosen::Token(token)) => {
+                Choice { token, over: self.say(token, Some(logits), tokenizer, room) }
+            }
+            Ok(Chosen::Asked) => {
+                if self.top_logprobs.is_some() {
+                    logits.clone_into(&mut self.asked_row);
+                }
+                Choice { token: NO_TOKEN, over: false }
+            }
             Err(error) => {
                 self.send(Event::Failed(Failure::Constraint(error)));
-                // The token that no draft has.
-                Choice { token: TokenId::MAX, over: true }
+                Choice { token: NO_TOKEN, over: true }
             }
         }
+    }
+
+    /// Takes the answer of the program, when it has come. `Some(true)` when the sequence is over. `room` is what the
+    /// context can take after the token that it chooses.
+    pub(super) fn take_answer(&mut self, tokenizer: &Tokenizer, room: usize) -> Option<bool> {
+        let over = match self.steering.take_answer(&mut self.sampler)? {
+            Ok(Answer::Token(token)) => {
+                let row = std::mem::take(&mut self.asked_row);
+                let logits = (!row.is_empty()).then_some(row.as_slice());
+                self.say(token, logits, tokenizer, room)
+                    || self.say_certain(tokenizer, room.saturating_sub(1))
+            }
+            Ok(Answer::End(reason)) => self.finish(reason),
+            Err(failure) => {
+                self.send(Event::Failed(failure));
+                true
+            }
+        };
+        Some(over)
+    }
+
+    /// Whether a program has a say in each of its tokens.
+    pub(super) fn asks(&self) -> bool {
+        self.steering.asks()
+    }
+
+    /// Whether its program has been asked and its answer was not taken yet: it cannot go on.
+    pub(super) fn is_asking(&self) -> bool {
+        self.steering.is_asking()
+    }
+
+    /// Whether the answer that it awaits has come.
+    pub(super) fn has_answer(&self) -> bool {
+        self.steering.has_answer()
+    }
+
+    /// Whether it awaits an answer that took no longer than `patience` the last time.
+    pub(super) fn is_asking_a_quick_one(&self, patience: Duration) -> bool {
+        self.steering.is_asking_a_quick_one(patience)
     }
 
     /// Takes a token into the text. `true` when the sequence is over.

@@ -1,14 +1,23 @@
-//! What steers a sequence beside its sampling parameters: which tokens may come next, and which ones are certain.
+//! What steers a sequence beside its sampling parameters: which tokens may come next, which ones are certain, and what the
+//! tenant's program makes of the candidates.
 //!
-//! The one place where a choice of token meets a constraint. Whatever else is to have a say in it (a tenant's program with
-//! masks, biases or an early end) joins here: [`Steering::choose`] for a row of logits, [`Steering::next_certain`] for what
-//! needs no row, [`Steering::is_over`] for the end.
+//! The one place where a choice of token meets a constraint or a program: [`Steering::choose`] for a row of logits,
+//! [`Steering::take_answer`] for a row that the program was asked about, [`Steering::next_certain`] for what needs no row,
+//! [`Steering::is_over`] for the end.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use realm_engine::{engine::TokenId, sampler::Sampler};
+use realm_sandbox::answer::Decision;
 
-use crate::constraint::{Constraint, ConstraintError};
+use crate::{
+    constraint::{Constraint, ConstraintError},
+    program::LogitHook,
+    scheduler::{
+        asking::Asking,
+        event::{Failure, FinishReason},
+    },
+};
 
 /// What steers one sequence.
 #[derive(Debug)]
@@ -18,42 +27,138 @@ pub(super) struct Steering {
     certain: VecDeque<TokenId>,
     /// The tokens that a constraint makes certain before the first row have been asked for.
     begun: bool,
+    /// The program that has a say in each token.
+    asking: Option<Asking>,
+}
+
+/// Where in an answer a token is chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Tokens of the answer so far.
+    pub(super) position: usize,
+    /// The token before.
+    pub(super) last: TokenId,
+}
+
+/// What became of a row of logits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// This token.
+    Token(TokenId),
+    /// The program has been asked; its answer is to be taken later.
+    Asked,
+}
+
+/// What a program's answer makes of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// This token.
+    Token(TokenId),
+    /// The end.
+    End(FinishReason),
 }
 
 impl Steering {
-    /// Steers by a constraint, or not at all.
-    pub(super) fn new(constraint: Option<Constraint>) -> Self {
-        Self { constraint, certain: VecDeque::new(), begun: false }
+    /// Steers by a constraint and a program, as far as there are any.
+    pub(super) fn new(constraint: Option<Constraint>, hook: Option<LogitHook>) -> Self {
+        let asking = hook.map(Asking::new);
+        Self { constraint, certain: VecDeque::new(), begun: false, asking }
     }
 
-    /// Chooses the next token: the one that is certain, or else one from a row of logits.
+    /// Chooses the next token: the one that is certain, or else one from a row of logits, which a program may have a say in.
     pub(super) fn choose(
         &mut self,
         sampler: &mut Sampler,
         logits: &[f32],
-    ) -> Result<TokenId, ConstraintError> {
+        place: Place,
+    ) -> Result<Chosen, ConstraintError> {
         self.begin()?;
         if let Some(token) = self.certain.pop_front() {
-            return Ok(token);
+            return Ok(Chosen::Token(token));
         }
-        let Some(constraint) = &mut self.constraint else { return Ok(sampler.sample(logits)) };
-        loop {
-            let token = match constraint.allowed()? {
-                None => sampler.sample(logits),
-                Some(mask) => {
-                    let token = sampler.sample_among(logits, mask.words());
-                    // The sampler has to give something, also when a bias bans all that is allowed.
-                    if !mask.allows(token) {
-                        return Err(ConstraintError::NothingAllowed);
-                    }
-                    token
+        match self.constraint.as_mut().map(Constraint::allowed).transpose()?.flatten() {
+            None => sampler.weigh(logits),
+            Some(mask) => sampler.weigh_among(logits, mask.words()),
+        }
+        if let Some(asking) = &mut self.asking {
+            asking.ask(sampler, place);
+            return Ok(Chosen::Asked);
+        }
+        self.draw(sampler).map(Chosen::Token)
+    }
+
+    /// What the program says of the row that it was asked about, when it has answered.
+    pub(super) fn take_answer(&mut self, sampler: &mut Sampler) -> Option<Result<Answer, Failure>> {
+        let asking = self.asking.as_mut()?;
+        let decision = asking.take()?;
+        let heeded = decision.map_err(Failure::Program);
+        Some(heeded.and_then(|decision| self.heed(decision, sampler)))
+    }
+
+    fn heed(&mut self, decision: Decision, sampler: &mut Sampler) -> Result<Answer, Failure> {
+        match decision {
+            Decision::Stop(why) => return Ok(Answer::End(why.into())),
+            Decision::Force(tokens) => return Ok(Answer::Token(self.force(&tokens)?)),
+            narrower => {
+                if let Some(asking) = &self.asking {
+                    asking.narrow(sampler, narrower);
                 }
-            };
+            }
+        }
+        Ok(Answer::Token(self.draw(sampler)?))
+    }
+
+    /// Takes tokens as certain, if they may come next. Returns the first.
+    fn force(&mut self, tokens: &[TokenId]) -> Result<TokenId, ConstraintError> {
+        for &token in tokens {
+            if let Some(constraint) = &mut self.constraint
+                && (constraint.possible(&[token]) == 0 || !constraint.accept(token)?)
+            {
+                return Err(ConstraintError::NothingAllowed);
+            }
+            self.certain.push_back(token);
+        }
+        if let Some(constraint) = &mut self.constraint {
+            self.certain.extend(constraint.forced()?);
+        }
+        self.certain.pop_front().ok_or(ConstraintError::NothingAllowed)
+    }
+
+    /// Draws from the weighed row what the constraint goes along with.
+    fn draw(&mut self, sampler: &mut Sampler) -> Result<TokenId, ConstraintError> {
+        let Some(constraint) = &mut self.constraint else { return Ok(sampler.draw()) };
+        loop {
+            let token = sampler.draw();
+            // The sampler has to give something, also when a bias bans all that is allowed.
+            if !sampler.may_draw(token) {
+                return Err(ConstraintError::NothingAllowed);
+            }
             if constraint.accept(token)? {
                 self.certain.extend(constraint.forced()?);
                 return Ok(token);
             }
+            sampler.exclude(token);
         }
+    }
+
+    /// Whether the program has been asked and its answer was not taken yet.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking.as_ref().is_some_and(Asking::is_open)
+    }
+
+    /// Whether a program has a say in each token.
+    pub(super) fn asks(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// Whether the answer that is awaited has come.
+    pub(super) fn has_answer(&self) -> bool {
+        self.asking.as_ref().is_some_and(Asking::has_answer)
+    }
+
+    /// Whether an answer is awaited of a program that took no longer than `patience` the last time.
+    pub(super) fn is_asking_a_quick_one(&self, patience: Duration) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.is_quick(patience))
     }
 
     /// The next token that is certain, when there is one: it needs no row of logits.

@@ -30,6 +30,17 @@ pub(super) struct Waiting {
     pub(super) reached: usize,
 }
 
+/// What the thread has at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Nothing.
+    Idle,
+    /// Sequences whose programs have been asked and have not answered, and no others.
+    Asking,
+    /// Sequences that can go on.
+    Busy,
+}
+
 /// What the thread should do now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -49,11 +60,13 @@ pub(super) struct Inbox {
 struct State {
     queue: Queue<Waiting>,
     stopping: bool,
+    /// A sequence or an answer of a program has come since the thread last waited for one.
+    changed: bool,
 }
 
 impl Inbox {
     pub(super) fn new(bounds: QueueBounds) -> Self {
-        let state = State { queue: Queue::new(bounds), stopping: false };
+        let state = State { queue: Queue::new(bounds), stopping: false, changed: false };
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -68,6 +81,7 @@ impl Inbox {
             return Err(SubmitError::Ended);
         }
         state.queue.push_all(tenant, waiting)?;
+        state.changed = true;
         drop(state);
         self.wake.notify_one();
         Ok(())
@@ -79,12 +93,37 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// Waits until there is something to do; `busy` callers have something already.
-    pub(super) fn await_order(&self, busy: bool) -> Order {
+    /// A program has answered.
+    pub(super) fn answered(&self) {
+        self.lock().changed = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do.
+    pub(super) fn await_order(&self, activity: Activity) -> Order {
         let state = self.lock();
-        let idle = |state: &mut State| !busy && !state.stopping && state.queue.is_empty();
-        let state = self.wake.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        let nothing = |state: &mut State| {
+            !state.stopping
+                && match activity {
+                    Activity::Idle => state.queue.is_empty(),
+                    Activity::Asking => !state.changed,
+                    Activity::Busy => false,
+                }
+        };
+        let state = self.wake.wait_while(state, nothing);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.changed = false;
         if state.stopping { Order::Stop } else { Order::Work }
+    }
+
+    /// Waits for a sequence, an answer or the order to stop, until a time. `false` when that has come.
+    pub(super) fn await_change(&self, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        let quiet = |state: &mut State| !state.changed && !state.stopping;
+        let waited = self.wake.wait_timeout_while(self.lock(), left, quiet);
+        let (mut state, outcome) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.changed = false;
+        !outcome.timed_out() && !state.stopping
     }
 
     /// Takes out all that nobody listens to any more.

@@ -193,6 +193,7 @@ fn request(model: &Model, prompt: &str, constraint: Constraint) -> SequenceReque
         stop: vec![],
         top_logprobs: None,
         constraint: Some(constraint),
+        logit_hook: None,
     }
 }
 

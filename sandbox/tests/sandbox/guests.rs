@@ -56,6 +56,12 @@ world requests {
 world tokens { export realm:tenant/token-hook@0.1.0; }
 world logits { export realm:tenant/logit-hook@0.1.0; }
 world responses { export realm:tenant/response-hook@0.1.0; }
+world everything {
+  export realm:tenant/request-hook@0.1.0;
+  export realm:tenant/token-hook@0.1.0;
+  export realm:tenant/logit-hook@0.1.0;
+}
+world loud-logits { import realm:tenant/log@0.1.0; export realm:tenant/logit-hook@0.1.0; }
 world agents { import realm:tenant/inference@0.1.0; export realm:tenant/agent@0.1.0; }
 ";
 
@@ -85,6 +91,22 @@ impl Guest {
 
     pub(crate) fn logits(body: &str) -> Self {
         Self { on_logits: Some(body.to_owned()), ..Self::empty("logits") }
+    }
+
+    /// The same, with a log.
+    pub(crate) fn loud_logits(body: &str) -> Self {
+        let log = r#"(import "realm:tenant/log@0.1.0" "emit" (func $log (param i32 i32 i32)))"#;
+        Self { on_logits: Some(body.to_owned()), ..Self::empty("loud-logits") }.importing(log)
+    }
+
+    /// A guest that shapes a request, looks at its tokens and chooses them, all in one.
+    pub(crate) fn everything(on_request: &str, on_tokens: &str, on_logits: &str) -> Self {
+        Self {
+            on_request: Some(on_request.to_owned()),
+            on_tokens: Some(on_tokens.to_owned()),
+            on_logits: Some(on_logits.to_owned()),
+            ..Self::empty("everything")
+        }
     }
 
     pub(crate) fn response(body: &str) -> Self {
