@@ -118,6 +118,10 @@ pub enum Route {
     chat_completions,
     /// `POST /v1/completions`
     completions,
+    /// `POST /tokenize`
+    tokenize,
+    /// `POST /detokenize`
+    detokenize,
     /// `GET /v1/models`
     models,
     /// `GET /v1/models/{id}`
@@ -126,6 +130,16 @@ pub enum Route {
     health,
     /// Everything else.
     unknown,
+}
+
+impl Route {
+    /// Whether a request to it counts against the limits of its tenant.
+    pub fn is_limited(self) -> bool {
+        match self {
+            Self::chat_completions | Self::completions | Self::tokenize | Self::detokenize => true,
+            Self::models | Self::model | Self::health | Self::unknown => false,
+        }
+    }
 }
 
 /// What a step does, as label values.

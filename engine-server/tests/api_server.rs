@@ -21,7 +21,11 @@ mod structured;
 mod support;
 #[path = "api_server/tenants.rs"]
 mod tenants;
+#[path = "api_server/tiny.rs"]
+mod tiny;
 #[path = "../../engine/tests/support/tiny_model.rs"]
 mod tiny_model;
+#[path = "api_server/tokenize.rs"]
+mod tokenize;
 #[path = "api_server/tools.rs"]
 mod tools;

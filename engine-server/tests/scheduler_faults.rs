@@ -19,7 +19,7 @@ use realm_engine_server::{
     metrics::{Component, ComponentLabels, Metrics, TenantLabels},
     scheduler::{
         EventReceiver, MAX_ENGINE_REBUILDS, Scheduler, SchedulerOptions,
-        event::{Event, Failure, FinishReason, SequenceRequest, SubmitError},
+        event::{Event, Failure, FinishReason, Scores, SequenceRequest, SubmitError},
         queue::QueueBounds,
         seam::StepEngine,
     },
@@ -101,6 +101,7 @@ impl Bench {
             stop: vec![],
             top_logprobs: None,
             constraint: None,
+            scores: Scores::default(),
         }
     }
 

@@ -27,7 +27,7 @@ use realm_engine_server::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
         EventReceiver, Scheduler, SchedulerOptions,
-        event::{Event, Failure, Finish, SequenceRequest},
+        event::{Event, Failure, Finish, Scores, SequenceRequest},
         queue::QueueBounds,
         seam::StepEngine,
     },
@@ -161,6 +161,7 @@ fn request(prompt: Vec<TokenId>, max_tokens: usize, temperature: f32) -> Sequenc
         stop: vec![],
         top_logprobs: None,
         constraint: None,
+        scores: Scores::default(),
     }
 }
 
@@ -223,6 +224,7 @@ async fn outcome(mut events: EventReceiver) -> (String, Result<Finish, Failure>)
         loop {
             match events.recv().await.expect("a last event") {
                 Event::Output(output) => text.push_str(&output.text),
+                Event::Scored(_) => {}
                 Event::Finished(finish) => return Ok(finish),
                 Event::Failed(failure) => return Err(failure),
             }

@@ -40,6 +40,7 @@ pub(super) async fn handle(
         generation: request.generation,
         top_logprobs: request.top_logprobs,
         structure: request.structure,
+        echo: false,
     };
     flow::answer(&state, context, order, wire).await
 }

@@ -37,6 +37,8 @@ pub struct CompletionRequest {
     pub top_logprobs: Option<usize>,
     /// What each answer has to be, if not just any text.
     pub structure: Option<Structure>,
+    /// Whether the prompt comes back in front of each answer.
+    pub echo: bool,
 }
 
 impl CompletionRequest {
@@ -44,13 +46,15 @@ impl CompletionRequest {
     pub fn parse(mut fields: Fields, seed: u64) -> Result<Self, ApiError> {
         let model = fields.required_string("model")?;
         let prompts = prompts(fields.required("prompt")?)?;
-        let generation = Generation::parse(&mut fields, seed)?;
+        let echo = fields.boolean("echo")?.unwrap_or(false);
+        // Without an answer there has to be something else to say.
+        let generation = Generation::parse_at_least(i64::from(!echo), &mut fields, seed)?;
         let top_logprobs = fields.integer("logprobs", 0..=MAX_LOGPROBS)?.map(|top| top as usize);
         best_of(&mut fields, generation.choices)?;
         let structure = Structure::parse(&mut fields)?;
-        fields.unsupported(&["echo", "suffix"])?;
+        fields.unsupported(&["suffix"])?;
         fields.finish()?;
-        Ok(Self { model, prompts, generation, top_logprobs, structure })
+        Ok(Self { model, prompts, generation, top_logprobs, structure, echo })
     }
 }
 
@@ -71,18 +75,18 @@ fn prompts(value: Value) -> Result<Vec<Prompt>, ApiError> {
 fn prompt(path: &str, value: Value) -> Result<Prompt, ApiError> {
     match value {
         Value::String(text) => Ok(Prompt::Text(text)),
-        Value::Array(list) => list
-            .iter()
-            .enumerate()
-            .map(|entry| token(path, entry))
-            .collect::<Result<_, _>>()
-            .map(Prompt::Tokens),
+        Value::Array(list) => tokens(path, &list).map(Prompt::Tokens),
         other => Err(fields::wrong_type(
             path,
             "a string, a list of strings or a list of token ids",
             &other,
         )),
     }
+}
+
+/// A list of token ids.
+pub fn tokens(path: &str, list: &[Value]) -> Result<Vec<TokenId>, ApiError> {
+    list.iter().enumerate().map(|entry| token(path, entry)).collect()
 }
 
 fn token(path: &str, (index, value): (usize, &Value)) -> Result<TokenId, ApiError> {

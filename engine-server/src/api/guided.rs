@@ -160,6 +160,7 @@ fn apply(plan: &Plan, order: &mut Order, asked: &Asked) -> Result<(), ApiError> 
         order.structure = Some(structure(constraint)?);
     }
     if let Some(prompt) = &plan.prompt {
+        check_own_prompt(order)?;
         order.source = source(prompt, &order.source)?;
     }
     let generation = &mut order.generation;
@@ -192,6 +193,15 @@ fn check_executed(plan: &Plan, asked: &Asked) -> Result<(), ApiError> {
         ));
     }
     Ok(())
+}
+
+/// A prompt that the program has rewritten is not the client's to see.
+fn check_own_prompt(order: &Order) -> Result<(), ApiError> {
+    if !order.echo {
+        return Ok(());
+    }
+    let message = "`echo` cannot be used here: the tenant's program rewrites the prompt";
+    Err(ApiError::invalid("echo", "unsupported_value", message))
 }
 
 /// What the program wants the answer to be; it takes the place of what the client asked for.
