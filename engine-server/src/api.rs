@@ -34,6 +34,8 @@ mod completions;
 pub mod context;
 mod detokenize;
 pub mod echo;
+pub mod embedding_request;
+mod embeddings;
 pub mod error;
 pub mod fields;
 mod flow;
@@ -50,6 +52,7 @@ mod sse;
 pub mod structured;
 mod tokenize;
 pub mod tools;
+pub mod vectors;
 mod whole;
 mod wire;
 
@@ -61,6 +64,7 @@ pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::handle))
         .route("/v1/completions", post(completions::handle))
+        .route("/v1/embeddings", post(embeddings::handle))
         .route("/tokenize", post(tokenize::handle))
         .route("/detokenize", post(detokenize::handle))
         .route("/v1/models", get(models::list))

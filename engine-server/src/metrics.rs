@@ -118,6 +118,8 @@ pub enum Route {
     chat_completions,
     /// `POST /v1/completions`
     completions,
+    /// `POST /v1/embeddings`
+    embeddings,
     /// `POST /tokenize`
     tokenize,
     /// `POST /detokenize`
@@ -136,7 +138,11 @@ impl Route {
     /// Whether a request to it counts against the limits of its tenant.
     pub fn is_limited(self) -> bool {
         match self {
-            Self::chat_completions | Self::completions | Self::tokenize | Self::detokenize => true,
+            Self::chat_completions
+            | Self::completions
+            | Self::embeddings
+            | Self::tokenize
+            | Self::detokenize => true,
             Self::models | Self::model | Self::health | Self::unknown => false,
         }
     }

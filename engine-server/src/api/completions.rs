@@ -33,20 +33,22 @@ pub(super) async fn handle(
     flow::check_model(&state, &request.model)?;
     let usage_field = request.generation.delivery == Delivery::Stream { include_usage: true };
     let head = flow::head(&state, loaded, "cmpl", "text_completion");
+    let top_logprobs = request.top_logprobs.or(request.extras.ranked.then_some(0));
     let wire = CompletionWire {
         head,
         logprobs: request.top_logprobs.is_some(),
         usage_field,
-        choices: request.generation.choices,
+        drawn: request.generation.choices,
+        returned: request.returned,
         echoes: Vec::new(),
     };
     let order = Order {
         field: "prompt",
         source: PromptSource::Prompts(request.prompts),
         generation: request.generation,
-        top_logprobs: request.top_logprobs,
+        top_logprobs,
         structure: request.structure,
-        echo: request.echo,
+        extras: request.extras,
     };
     flow::answer(&state, context, order, wire).await
 }
@@ -56,8 +58,10 @@ struct CompletionWire {
     logprobs: bool,
     /// Whether every event has the field `usage`.
     usage_field: bool,
-    /// Answers to each prompt.
-    choices: usize,
+    /// Answers to each prompt that are computed.
+    drawn: usize,
+    /// The best of them, which are written.
+    returned: usize,
     /// The prompts, when they come back in front of their answers.
     echoes: Vec<Echo>,
 }
@@ -81,7 +85,7 @@ impl CompletionWire {
 
     /// The prompt in front of an answer.
     fn echo_of(&self, index: usize) -> Option<&Echo> {
-        self.echoes.get(index / self.choices.max(1))
+        self.echoes.get(index / self.returned.max(1))
     }
 
     /// The beginning of an answer that is its prompt.
@@ -142,8 +146,20 @@ impl Wire for CompletionWire {
     }
 
     fn whole(&self, answers: &[WholeAnswer], usage: Usage) -> serde_json::Result<String> {
+        let best = answers.chunks(self.drawn.max(1)).flat_map(|drawn| best(drawn, self.returned));
         let choice = |(index, answer)| self.whole_choice(index, answer);
-        let choices = answers.iter().enumerate().map(choice).collect();
+        let choices = best.enumerate().map(choice).collect();
         serde_json::to_string(&Document { head: &self.head, choices, usage: Some(Some(usage)) })
     }
+}
+
+/// Those of the answers to one prompt whose tokens are the most probable on average, the best first; all of them stay in
+/// their order.
+fn best(drawn: &[WholeAnswer], count: usize) -> Vec<&WholeAnswer> {
+    let mut ranked: Vec<&WholeAnswer> = drawn.iter().collect();
+    if count < drawn.len() {
+        ranked.sort_by(|one, other| other.mean_logprob().total_cmp(&one.mean_logprob()));
+        ranked.truncate(count);
+    }
+    ranked
 }

@@ -23,7 +23,7 @@ use crate::{
     },
     health::Status,
     metrics::{LimitLabels, ReasonLabels, TenantLabels},
-    scheduler::event::Failure,
+    scheduler::event::{Failure, SubmitError},
     state::{AppState, Loaded},
     tenant::Tenant,
 };
@@ -209,16 +209,15 @@ async fn begin(
         Ok::<_, ApiError>((prepared, guided.filters))
     });
     let (prepared, filters) = preparing.await??;
-    let lease = take_turn(state, context, tenant, loaded, &prepared, asked).await?;
+    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
+    let (prompt, answer) = (prepared.prompt_tokens as u64, if asked { answer as u64 } else { 0 });
+    let lease = take_turn(state, context, loaded, prompt, answer).await?;
     let labels = TenantLabels {
         tenant: tenant.label.clone(),
         model: state.serving().config.served_name.clone(),
     };
     let Prepared { sequences, prompt_tokens, syntax, echoes } = prepared;
-    let receivers = loaded.scheduler.submit(tenant, sequences).inspect_err(|error| {
-        tracing::debug!(request_id = context.id(), %error, "not queued");
-        state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
-    })?;
+    let receivers = queued(state, context, loaded.scheduler.submit(tenant, sequences))?;
     state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prompt_tokens as u64);
     let answers = Answers::new(
         receivers,
@@ -232,23 +231,32 @@ async fn begin(
     Ok(Begun { answers, prompt_tokens, syntax, echoes })
 }
 
-/// Counts the request's tokens and waits for its turn among the tenant's requests. `asked` says that the request names
-/// the length of its answers.
-async fn take_turn(
+/// Counts what the queue refuses.
+pub(super) fn queued<T>(
     state: &AppState,
     context: &RequestContext,
-    tenant: &Arc<Tenant>,
+    submitted: Result<T, SubmitError>,
+) -> Result<T, ApiError> {
+    submitted.map_err(|error| {
+        tracing::debug!(request_id = context.id(), %error, "not queued");
+        state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
+        error.into()
+    })
+}
+
+/// Counts the request's tokens and waits for its turn among the tenant's requests. `answer` is 0 when the request does not
+/// name the length of its answers.
+pub(super) async fn take_turn(
+    state: &AppState,
+    context: &RequestContext,
     loaded: &Loaded,
-    prepared: &Prepared,
-    asked: bool,
+    prompt: u64,
+    answer: u64,
 ) -> Result<Lease, ApiError> {
+    let tenant = tenant_of(context)?;
     let reached = |exceeded| limit_reached(state, context, tenant, exceeded);
-    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
-    let answer = if asked { answer as u64 } else { 0 };
     let account = state.ledger().account(&tenant.id);
-    let mut lease = account
-        .open(tenant, Timestamp::now(), prepared.prompt_tokens as u64, answer)
-        .map_err(reached)?;
+    let mut lease = account.open(tenant, Timestamp::now(), prompt, answer).map_err(reached)?;
     tokio::select! {
         turn = lease.turn() => turn.map_err(reached)?,
         () = loaded.scheduler.stopping().cancelled() => return Err(Failure::Stopping.into()),

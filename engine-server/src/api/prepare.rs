@@ -7,12 +7,12 @@ use realm_crds::engine_config::LimitsEntry;
 use realm_engine::{
     chat_template::{ChatTemplate, Data, Turn},
     engine::{Model, Task, TokenId},
-    tokenizer::SpecialTokens,
+    tokenizer::{FimTokens, SpecialTokens},
 };
 
 use crate::{
     api::{
-        completion_request::Prompt,
+        completion_request::{Extras, Prompt},
         echo::Echo,
         error::ApiError,
         generation::Generation,
@@ -20,7 +20,7 @@ use crate::{
         tools::{Hold, ToolSet, ToolSyntax},
     },
     constraint::{CompileError, Constraint, Constraints},
-    scheduler::event::{PromptScores, Scores, SequenceRequest},
+    scheduler::event::SequenceRequest,
 };
 
 /// Bytes of text that one token can stand for, at most, when a prompt is judged before it is tokenized.
@@ -39,8 +39,8 @@ pub(super) struct Order {
     pub top_logprobs: Option<usize>,
     /// What each answer has to be.
     pub structure: Option<Structure>,
-    /// Whether the prompts come back in front of their answers.
-    pub echo: bool,
+    /// What only completions have.
+    pub extras: Extras,
 }
 
 /// Where prompts come from.
@@ -114,7 +114,7 @@ pub(super) fn prepare(
         }
         PromptSource::Prompts(prompts) => prompts
             .iter()
-            .map(|prompt| prompt_tokens(prompt, model, room))
+            .map(|prompt| prompt_tokens(prompt, order.extras.suffix.as_deref(), model, room))
             .collect::<Result<_, _>>()?,
     };
     let constraint = constraint(order, model, constraints)?;
@@ -153,7 +153,7 @@ fn sequence(
         stop: order.generation.stop.clone(),
         top_logprobs: order.top_logprobs,
         constraint: None,
-        scores: order.scores(),
+        scores: order.extras.scores,
     }
 }
 
@@ -161,19 +161,13 @@ impl Order {
     /// What comes back of the prompts, which have these tokens.
     fn echoes(&self, tokens: &[Vec<TokenId>], model: &Model) -> Vec<Echo> {
         match &self.source {
-            PromptSource::Prompts(prompts) if self.echo => prompts
+            PromptSource::Prompts(prompts) if self.extras.echo => prompts
                 .iter()
                 .zip(tokens)
                 .map(|(prompt, tokens)| Echo::new(prompt, tokens, model.tokenizer()))
                 .collect(),
             _ => Vec::new(),
         }
-    }
-
-    /// Where the prompt comes back with its probabilities, the list goes on to the answer's last token, whatever it is.
-    fn scores(&self) -> Scores {
-        let top = self.top_logprobs.filter(|_| self.echo);
-        Scores { prompt: top.map(|top| PromptScores { top, from: 0 }), end: top.is_some() }
     }
 }
 
@@ -278,19 +272,50 @@ fn check_turns(turns: &[Turn], model: &Model) -> Result<(), ApiError> {
     syntax(model).map(|_| ()).map_err(|error| error.param(format!("messages[{index}]")))
 }
 
-fn prompt_tokens(prompt: &Prompt, model: &Model, room: Room) -> Result<Vec<TokenId>, ApiError> {
+fn prompt_tokens(
+    prompt: &Prompt,
+    suffix: Option<&str>,
+    model: &Model,
+    room: Room,
+) -> Result<Vec<TokenId>, ApiError> {
     let tokenizer = model.tokenizer();
-    match prompt {
+    let bos = tokenizer.bos().filter(|_| tokenizer.add_bos());
+    let (bos, tokens) = match prompt {
         Prompt::Tokens(tokens) => {
             check_tokens("prompt", tokens, model)?;
-            Ok(tokens.clone())
+            (None, tokens.clone())
         }
         Prompt::Text(text) => {
             check_bytes("prompt", text.len(), room)?;
-            let bos = tokenizer.bos().filter(|_| tokenizer.add_bos());
-            Ok(bos.into_iter().chain(tokenizer.encode(text, SpecialTokens::Parse)).collect())
+            (bos, tokenizer.encode(text, SpecialTokens::Parse))
         }
-    }
+    };
+    let tokens = match suffix {
+        Some(suffix) => around_hole(tokens, suffix, model, room)?,
+        None => tokens,
+    };
+    Ok(bos.into_iter().chain(tokens).collect())
+}
+
+/// A prompt for what stands between a text and its suffix.
+fn around_hole(
+    before: Vec<TokenId>,
+    suffix: &str,
+    model: &Model,
+    room: Room,
+) -> Result<Vec<TokenId>, ApiError> {
+    let FimTokens { prefix, suffix: behind, middle, .. } = model.tokenizer().fim();
+    let (Some(prefix), Some(behind), Some(middle)) = (prefix, behind, middle) else {
+        let message = format!(
+            "`suffix` needs a model with fill-in-the-middle tokens, which `{}` has not; remove it",
+            model.info().name
+        );
+        return Err(ApiError::invalid("suffix", "unsupported_parameter", message));
+    };
+    check_bytes("suffix", suffix.len(), room)?;
+    let after = model.tokenizer().encode(suffix, SpecialTokens::Parse);
+    let parts = [vec![prefix], before, vec![behind], after, vec![middle]];
+    Ok(parts.concat())
 }
 
 /// Refuses ids that the model's vocabulary does not have.

@@ -39,3 +39,11 @@ pub(super) struct WholeAnswer {
     /// Why it ended.
     pub reason: FinishReason,
 }
+
+impl WholeAnswer {
+    /// Natural logarithm of its tokens' probability, on average.
+    pub(super) fn mean_logprob(&self) -> f32 {
+        let sum: f32 = self.logprobs.iter().map(|token| token.chosen.logprob).sum();
+        sum / self.logprobs.len().max(1) as f32
+    }
+}
