@@ -37,7 +37,9 @@ impl Runner {
             self.running.iter().map(|running| (&running.tenant, running.terms.standing)).collect();
         let tenant = embedding::next(&lines, &running, &self.fairness).map(|line| &lines[line].0);
         let taken = tenant.and_then(|tenant| self.parts.inbox.take_embedding(tenant));
-        // They wait as well when the next step is charged.
+        // Texts and answers have one thread, so until it has done both, each waits for the other.
+        let running = running.into_iter().map(|(tenant, standing)| (tenant.clone(), standing));
+        self.hungry.extend(running.collect::<Vec<_>>());
         self.hungry.extend(lines.iter().cloned());
         taken.map_or(Ok(()), |waiting| self.embed_piece(waiting))
     }
