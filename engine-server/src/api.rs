@@ -32,6 +32,10 @@ mod chat_wire;
 pub mod completion_request;
 mod completions;
 pub mod context;
+mod detokenize;
+pub mod echo;
+pub mod embedding_request;
+mod embeddings;
 pub mod error;
 pub mod fields;
 mod flow;
@@ -46,7 +50,9 @@ mod prepare;
 mod rate_headers;
 mod sse;
 pub mod structured;
+mod tokenize;
 pub mod tools;
+pub mod vectors;
 mod whole;
 mod wire;
 
@@ -58,6 +64,9 @@ pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::handle))
         .route("/v1/completions", post(completions::handle))
+        .route("/v1/embeddings", post(embeddings::handle))
+        .route("/tokenize", post(tokenize::handle))
+        .route("/detokenize", post(detokenize::handle))
         .route("/v1/models", get(models::list))
         // A model's name may have slashes.
         .route("/v1/models/{*id}", get(models::get))

@@ -118,6 +118,12 @@ pub enum Route {
     chat_completions,
     /// `POST /v1/completions`
     completions,
+    /// `POST /v1/embeddings`
+    embeddings,
+    /// `POST /tokenize`
+    tokenize,
+    /// `POST /detokenize`
+    detokenize,
     /// `GET /v1/models`
     models,
     /// `GET /v1/models/{id}`
@@ -126,6 +132,20 @@ pub enum Route {
     health,
     /// Everything else.
     unknown,
+}
+
+impl Route {
+    /// Whether a request to it counts against the limits of its tenant.
+    pub fn is_limited(self) -> bool {
+        match self {
+            Self::chat_completions
+            | Self::completions
+            | Self::embeddings
+            | Self::tokenize
+            | Self::detokenize => true,
+            Self::models | Self::model | Self::health | Self::unknown => false,
+        }
+    }
 }
 
 /// What a step does, as label values.

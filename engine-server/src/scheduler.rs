@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use realm_engine::engine::{EngineError, MAX_STEP_TOKENS, Model};
+use realm_engine::engine::{EngineError, MAX_STEP_TOKENS, Model, TokenId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use crate::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
         budget::Budget,
+        embedding::{Embedding, VectorsReceiver, longest},
         event::{Event, SequenceRequest, SubmitError},
         queue::QueueBounds,
         runner::{Runner, RunnerParts},
@@ -38,12 +39,15 @@ use crate::{
 mod asking;
 pub mod batch;
 pub mod budget;
+pub mod embedding;
+mod embedding_turn;
 pub mod event;
 pub mod fairness;
 mod meter;
 pub mod queue;
 pub mod room;
 mod runner;
+pub mod scoring;
 pub mod seam;
 mod sequence;
 pub(crate) mod speculation;
@@ -90,6 +94,8 @@ pub struct Scheduler {
     model_label: String,
     /// Bytes of a page of the KV cache.
     page_bytes: usize,
+    /// Tokens of a text that is embedded, at most.
+    longest_text: usize,
 }
 
 /// The events of one sequence; dropping it cancels the sequence.
@@ -104,19 +110,21 @@ impl Scheduler {
         metrics: Metrics,
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let engine = factory()?;
+        let budget = Budget {
+            tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
+            prefill_beside_decode: options.prefill_tokens.max(1),
+        };
         let inbox = Arc::new(Inbox::new(options.queue));
         let scheduler = Self {
             inbox: Arc::clone(&inbox),
             metrics: metrics.clone(),
             model_label: options.model_label.clone(),
             page_bytes: engine.pages().bytes,
+            longest_text: longest(model.info().task, engine.context_length(), budget),
         };
         let runner = Runner::new(RunnerParts {
             parallel: options.parallel.clamp(1, MAX_STEP_TOKENS - 1),
-            budget: Budget {
-                tokens: options.batch_tokens.clamp(1, MAX_STEP_TOKENS),
-                prefill_beside_decode: options.prefill_tokens.max(1),
-            },
+            budget,
             max_draft_tokens: options.max_draft_tokens,
             model_label: options.model_label,
             model,
@@ -176,6 +184,34 @@ impl Scheduler {
             depth.dec_by(count as i64);
         }
         pushed.map(|()| receivers)
+    }
+
+    /// Puts texts in the queue, which are embedded between the steps; each has one token at least and
+    /// [`Self::longest_text`] at most.
+    pub fn embed(
+        &self,
+        tenant: &Arc<Tenant>,
+        texts: Vec<Arc<[TokenId]>>,
+    ) -> Result<VectorsReceiver, SubmitError> {
+        if texts.iter().any(|text| text.is_empty()) {
+            return Err(SubmitError::EmptyPrompt);
+        }
+        let labels = TenantLabels { tenant: tenant.label.clone(), model: self.model_label.clone() };
+        let standing = Terms::of(tenant, self.page_bytes).standing;
+        let (waiting, receiver) =
+            Embedding::new(tenant.id.clone(), labels.clone(), standing, texts);
+        let depth = self.metrics.queue_depth.get_or_create_owned(&labels);
+        depth.inc();
+        let pushed = self.inbox.push_embedding(&tenant.id, waiting);
+        if pushed.is_err() {
+            depth.dec();
+        }
+        pushed.map(|()| receiver)
+    }
+
+    /// Tokens of a text that is embedded, at most.
+    pub fn longest_text(&self) -> usize {
+        self.longest_text
     }
 
     /// Ends everything: sequences that run or wait fail with [`event::Failure::Stopping`] at the next step.

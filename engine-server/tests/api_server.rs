@@ -7,8 +7,15 @@
 
 #[path = "api_server/answers.rs"]
 mod answers;
+#[path = "api_server/echo.rs"]
+mod echo;
+#[path = "api_server/embeddings.rs"]
+mod embeddings;
 #[path = "api_server/errors.rs"]
 mod errors;
+#[allow(dead_code, reason = "each test file uses its part")]
+#[path = "../../engine/tests/support/families.rs"]
+mod families;
 #[path = "api_server/lifecycle.rs"]
 mod lifecycle;
 #[path = "api_server/limits.rs"]
@@ -21,7 +28,11 @@ mod structured;
 mod support;
 #[path = "api_server/tenants.rs"]
 mod tenants;
+#[path = "api_server/tiny.rs"]
+mod tiny;
 #[path = "../../engine/tests/support/tiny_model.rs"]
 mod tiny_model;
+#[path = "api_server/tokenize.rs"]
+mod tokenize;
 #[path = "api_server/tools.rs"]
 mod tools;

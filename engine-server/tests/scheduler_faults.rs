@@ -19,7 +19,7 @@ use realm_engine_server::{
     metrics::{Component, ComponentLabels, Metrics, TenantLabels},
     scheduler::{
         EventReceiver, MAX_ENGINE_REBUILDS, Scheduler, SchedulerOptions,
-        event::{Event, Failure, FinishReason, SequenceRequest, SubmitError},
+        event::{Event, Failure, FinishReason, Scores, SequenceRequest, SubmitError},
         queue::QueueBounds,
         seam::StepEngine,
     },
@@ -102,6 +102,7 @@ impl Bench {
             top_logprobs: None,
             constraint: None,
             logit_hook: None,
+            scores: Scores::default(),
         }
     }
 

@@ -27,7 +27,7 @@ use realm_engine_server::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
         EventReceiver, Scheduler, SchedulerOptions,
-        event::{Event, Failure, Finish, SequenceRequest},
+        event::{Event, Failure, Finish, Scores, SequenceRequest},
         queue::QueueBounds,
         seam::StepEngine,
     },
@@ -162,6 +162,7 @@ fn request(prompt: Vec<TokenId>, max_tokens: usize, temperature: f32) -> Sequenc
         top_logprobs: None,
         constraint: None,
         logit_hook: None,
+        scores: Scores::default(),
     }
 }
 
@@ -224,6 +225,7 @@ async fn outcome(mut events: EventReceiver) -> (String, Result<Finish, Failure>)
         loop {
             match events.recv().await.expect("a last event") {
                 Event::Output(output) => text.push_str(&output.text),
+                Event::Scored(_) => {}
                 Event::Finished(finish) => return Ok(finish),
                 Event::Failed(failure) => return Err(failure),
             }

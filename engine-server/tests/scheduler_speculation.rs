@@ -26,7 +26,7 @@ use realm_engine_server::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
         EventReceiver, Scheduler, SchedulerOptions,
-        event::{Event, FinishReason, Output, SequenceRequest},
+        event::{Event, FinishReason, Output, Scores, SequenceRequest},
         queue::QueueBounds,
         seam::{DraftedEngine, StepEngine},
     },
@@ -150,6 +150,7 @@ fn greedy(prompt: &str, max_tokens: usize) -> SequenceRequest {
         top_logprobs: None,
         constraint: None,
         logit_hook: None,
+        scores: Scores::default(),
     }
 }
 
@@ -164,6 +165,7 @@ async fn answer(mut events: EventReceiver) -> (Output, FinishReason, usize) {
                     whole.tokens += output.tokens;
                     whole.logprobs.extend(output.logprobs);
                 }
+                Event::Scored(_) => {}
                 Event::Finished(finish) => return finish,
                 Event::Failed(failure) => panic!("{failure}"),
             }

@@ -138,6 +138,11 @@ impl Engine {
         self.cache.shape().context_length
     }
 
+    /// Sequences that can exist at once.
+    pub fn sequences(&self) -> usize {
+        self.cache.shape().sequences
+    }
+
     /// Bytes reserved for keys and values.
     pub fn kv_bytes(&self) -> usize {
         self.cache.shape().bytes().unwrap_or(usize::MAX)

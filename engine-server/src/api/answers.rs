@@ -21,7 +21,7 @@ use crate::{
     metrics::{Metrics, ModelLabels, TenantLabels, observe_seconds},
     scheduler::{
         EventReceiver,
-        event::{Event, Failure, Finish, FinishReason, Output},
+        event::{Event, Failure, Finish, FinishReason, Output, ScoredToken},
     },
 };
 
@@ -57,6 +57,8 @@ struct Clock {
 /// Something that happened to one answer.
 #[derive(Debug)]
 pub(super) enum Answer {
+    /// The probabilities of its prompt.
+    Scored(Vec<ScoredToken>),
     /// More text.
     Output(Output),
     /// The tenant's program puts this in the place of the whole answer.
@@ -162,6 +164,12 @@ impl Answers {
         match answer {
             Answer::Output(output) => self.pass_output(index, filter, output).await,
             Answer::Finished(finish) => self.pass_end(index, filter, finish).await,
+            // Of the client's own prompt, which a filter leaves alone.
+            Answer::Scored(_) => {
+                self.filters[index] = Some(filter);
+                self.ready.push_back((index, answer));
+                Ok(())
+            }
             Answer::Replaced(_) => Ok(()),
         }
     }
@@ -235,6 +243,9 @@ impl Answers {
             match event {
                 // What a sequence still had to say when it was cut.
                 Some((index, Some(_))) if self.clocks[index].ended => {}
+                Some((index, Some(Event::Scored(scored)))) => {
+                    return Some(Ok((index, Answer::Scored(scored))));
+                }
                 Some((index, Some(Event::Output(output)))) => {
                     self.measure(index, output.tokens);
                     return Some(Ok((index, Answer::Output(output))));

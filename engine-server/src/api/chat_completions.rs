@@ -7,6 +7,7 @@ use crate::{
         body::read_json,
         chat_request::ChatRequest,
         chat_wire::ChatWire,
+        completion_request::Extras,
         context::RequestContext,
         error::ApiError,
         flow,
@@ -40,6 +41,7 @@ pub(super) async fn handle(
         generation: request.generation,
         top_logprobs: request.top_logprobs,
         structure: request.structure,
+        extras: Extras::default(),
     };
     flow::answer(&state, context, order, wire).await
 }

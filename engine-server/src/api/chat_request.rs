@@ -79,7 +79,8 @@ fn check_one_form(structure: Option<&Structure>, tools: Option<&ToolSet>) -> Res
     }
 }
 
-fn messages(fields: &mut Fields) -> Result<Vec<Turn>, ApiError> {
+/// The conversation of a request.
+pub fn messages(fields: &mut Fields) -> Result<Vec<Turn>, ApiError> {
     let Some(list) = fields.array("messages", MAX_MESSAGES)? else {
         return Err(fields::missing("messages"));
     };

@@ -10,6 +10,7 @@ use crate::{
     api::{
         answers::Answers,
         context::RequestContext,
+        echo::Echo,
         error::ApiError,
         generation::Delivery,
         guided::{Asked, Guided, guide, program_of},
@@ -21,8 +22,8 @@ use crate::{
         wire::Wire,
     },
     health::Status,
-    metrics::{LimitLabels, ReasonLabels, Route, TenantLabels},
-    scheduler::event::Failure,
+    metrics::{LimitLabels, ReasonLabels, TenantLabels},
+    scheduler::event::{Failure, SubmitError},
     state::{AppState, Loaded},
     tenant::Tenant,
 };
@@ -49,13 +50,13 @@ pub(super) fn enter(
     }
 }
 
-/// Counts a generating request against the tenant's limit.
+/// Counts a request against the tenant's limit.
 fn count_request(
     state: &AppState,
     context: &RequestContext,
     tenant: &Tenant,
 ) -> Result<(), ApiError> {
-    if !matches!(context.route(), Route::chat_completions | Route::completions) {
+    if !context.route().is_limited() {
         return Ok(());
     }
     let account = state.ledger().account(&tenant.id);
@@ -101,6 +102,37 @@ pub(super) fn check_model(state: &AppState, name: &str) -> Result<(), ApiError> 
     }
 }
 
+/// The same where a request need not name its model.
+pub(super) fn check_named(state: &AppState, name: Option<&str>) -> Result<(), ApiError> {
+    name.map_or(Ok(()), |name| check_model(state, name))
+}
+
+/// What the server and the limits of the request's tenant leave for a prompt.
+pub(super) fn room(
+    state: &AppState,
+    context: &RequestContext,
+    loaded: &Loaded,
+) -> Result<Room, ApiError> {
+    let limits = &tenant_of(context)?.limits;
+    Ok(Room::new(loaded.context_length, state.limits().default_output_tokens, limits))
+}
+
+/// Whose a request is that has entered.
+pub(super) fn tenant_of(context: &RequestContext) -> Result<&Arc<Tenant>, ApiError> {
+    context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))
+}
+
+/// Computes beside the async threads.
+pub(super) async fn beside<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, what, "work beside the async threads failed");
+        ApiError::internal(format!("{what} failed; the cause is in the server's log"))
+    })
+}
+
 /// The part of an answer's documents that says where it comes from.
 pub(super) fn head(
     state: &AppState,
@@ -134,8 +166,9 @@ pub(super) async fn answer<W: Wire>(
     mut wire: W,
 ) -> Result<Response, ApiError> {
     let delivery = order.generation.delivery;
-    let Begun { answers, prompt_tokens, syntax } = begin(state, &context, order).await?;
+    let Begun { answers, prompt_tokens, syntax, echoes } = begin(state, &context, order).await?;
     wire.expect(answers.count(), syntax);
+    wire.echo(echoes);
     match delivery {
         Delivery::Whole => whole::respond(wire, answers, prompt_tokens).await,
         Delivery::Stream { include_usage } => {
@@ -151,6 +184,7 @@ struct Begun {
     answers: Answers,
     prompt_tokens: usize,
     syntax: Option<ToolSyntax>,
+    echoes: Vec<Echo>,
 }
 
 async fn begin(
@@ -159,16 +193,15 @@ async fn begin(
     order: Order,
 ) -> Result<Begun, ApiError> {
     let loaded = ready(state)?;
-    let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
-    let room =
-        Room::new(loaded.context_length, state.limits().default_output_tokens, &tenant.limits);
+    let tenant = tenant_of(context)?;
+    let room = room(state, context, loaded)?;
     let program = program_of(state, tenant)?;
     let told = Asked::new(state, context, tenant);
     let asked = order.generation.max_tokens.is_some();
     let model = Arc::clone(&loaded.model);
     let constraints = Arc::clone(&loaded.constraints);
     let programs = state.programs().clone();
-    let preparing = tokio::task::spawn_blocking(move || {
+    let preparing = beside("preparing the prompt", move || {
         let guided = match program {
             Some(program) => guide(&programs, &program, order, &told)?,
             None => Guided::plain(order),
@@ -181,20 +214,17 @@ async fn begin(
         }
         Ok::<_, ApiError>((prepared, filters))
     });
-    let (prepared, filters) = preparing.await.map_err(|error| {
-        tracing::error!(%error, "preparing a prompt failed");
-        ApiError::internal("the prompt could not be prepared")
-    })??;
-    let lease = take_turn(state, context, tenant, loaded, &prepared, asked).await?;
+    let (prepared, filters) = preparing.await??;
+    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
+    let (prompt, answer) = (prepared.prompt_tokens as u64, if asked { answer as u64 } else { 0 });
+    let lease = take_turn(state, context, loaded, prompt, answer).await?;
     let labels = TenantLabels {
         tenant: tenant.label.clone(),
         model: state.serving().config.served_name.clone(),
     };
-    let receivers = loaded.scheduler.submit(tenant, prepared.sequences).inspect_err(|error| {
-        tracing::debug!(request_id = context.id(), %error, "not queued");
-        state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
-    })?;
-    state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prepared.prompt_tokens as u64);
+    let Prepared { sequences, prompt_tokens, syntax, echoes } = prepared;
+    let receivers = queued(state, context, loaded.scheduler.submit(tenant, sequences))?;
+    state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prompt_tokens as u64);
     let answers = Answers::new(
         receivers,
         filters,
@@ -204,26 +234,35 @@ async fn begin(
         loaded.scheduler.stopping().clone(),
         lease,
     );
-    Ok(Begun { answers, prompt_tokens: prepared.prompt_tokens, syntax: prepared.syntax })
+    Ok(Begun { answers, prompt_tokens, syntax, echoes })
 }
 
-/// Counts the request's tokens and waits for its turn among the tenant's requests. `asked` says that the request names
-/// the length of its answers.
-async fn take_turn(
+/// Counts what the queue refuses.
+pub(super) fn queued<T>(
     state: &AppState,
     context: &RequestContext,
-    tenant: &Arc<Tenant>,
+    submitted: Result<T, SubmitError>,
+) -> Result<T, ApiError> {
+    submitted.map_err(|error| {
+        tracing::debug!(request_id = context.id(), %error, "not queued");
+        state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
+        error.into()
+    })
+}
+
+/// Counts the request's tokens and waits for its turn among the tenant's requests. `answer` is 0 when the request does not
+/// name the length of its answers.
+pub(super) async fn take_turn(
+    state: &AppState,
+    context: &RequestContext,
     loaded: &Loaded,
-    prepared: &Prepared,
-    asked: bool,
+    prompt: u64,
+    answer: u64,
 ) -> Result<Lease, ApiError> {
+    let tenant = tenant_of(context)?;
     let reached = |exceeded| limit_reached(state, context, tenant, exceeded);
-    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
-    let answer = if asked { answer as u64 } else { 0 };
     let account = state.ledger().account(&tenant.id);
-    let mut lease = account
-        .open(tenant, Timestamp::now(), prepared.prompt_tokens as u64, answer)
-        .map_err(reached)?;
+    let mut lease = account.open(tenant, Timestamp::now(), prompt, answer).map_err(reached)?;
     tokio::select! {
         turn = lease.turn() => turn.map_err(reached)?,
         () = loaded.scheduler.stopping().cancelled() => return Err(Failure::Stopping.into()),

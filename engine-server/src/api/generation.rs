@@ -52,9 +52,14 @@ pub enum Delivery {
 impl Generation {
     /// Takes the shared fields. `seed` is used when the client names none.
     pub fn parse(fields: &mut Fields, seed: u64) -> Result<Self, ApiError> {
+        Self::parse_at_least(1, fields, seed)
+    }
+
+    /// The same for answers of at least so many tokens.
+    pub fn parse_at_least(least: i64, fields: &mut Fields, seed: u64) -> Result<Self, ApiError> {
         fields.bookkeeping(&BOOKKEEPING);
         Ok(Self {
-            max_tokens: max_tokens(fields)?,
+            max_tokens: max_tokens(least, fields)?,
             sampling: sampling(fields, seed)?,
             stop: stop(fields)?,
             choices: fields.integer("n", 1..=MAX_CHOICES)?.unwrap_or(1) as usize,
@@ -64,9 +69,9 @@ impl Generation {
 }
 
 /// `max_completion_tokens` is the newer name of `max_tokens`; both may be there when they agree.
-fn max_tokens(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
-    let old = fields.integer("max_tokens", 1..=MAX_TOKENS)?;
-    let new = fields.integer("max_completion_tokens", 1..=MAX_TOKENS)?;
+fn max_tokens(least: i64, fields: &mut Fields) -> Result<Option<usize>, ApiError> {
+    let old = fields.integer("max_tokens", least..=MAX_TOKENS)?;
+    let new = fields.integer("max_completion_tokens", least..=MAX_TOKENS)?;
     if let (Some(old), Some(new)) = (old, new)
         && old != new
     {

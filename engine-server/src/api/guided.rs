@@ -126,10 +126,12 @@ pub(super) fn guide(
             "the tenant's program is an agent, which this release of the server does not run";
         return Err(ApiError::unavailable("program_refused", message));
     }
+    check_shown(&order)?;
     let mut run = program.begin(seed(&order))?;
     let plan = run.on_request(asked.request(&order), shown(&order)?)??;
     apply(&plan, &mut order, asked)?;
     let hands = hands(programs, program, run, &plan, &order)?;
+    check_ranking(&order, &hands)?;
     Ok(Guided { order, hands })
 }
 
@@ -170,6 +172,7 @@ fn apply(plan: &Plan, order: &mut Order, asked: &Asked) -> Result<(), ApiError> 
         order.structure = Some(structure(constraint)?);
     }
     if let Some(prompt) = &plan.prompt {
+        check_own_prompt(order)?;
         order.source = source(prompt, &order.source)?;
     }
     let generation = &mut order.generation;
@@ -197,6 +200,33 @@ fn check_executed(plan: &Plan, asked: &Asked) -> Result<(), ApiError> {
         )));
     }
     Ok(())
+}
+
+/// A program sees a text or a conversation, and no end behind it.
+fn check_shown(order: &Order) -> Result<(), ApiError> {
+    if order.extras.suffix.is_none() {
+        return Ok(());
+    }
+    let message = "`suffix` cannot be used here: the tenant's program would not see it";
+    Err(ApiError::invalid("suffix", "unsupported_value", message))
+}
+
+/// What a filter takes away takes the probabilities with it.
+fn check_ranking(order: &Order, hands: &[Hand]) -> Result<(), ApiError> {
+    if !order.extras.ranked || hands.iter().all(|hand| hand.filter.is_none()) {
+        return Ok(());
+    }
+    let message = "`best_of` cannot be more than `n` here: the tenant's program changes answers";
+    Err(ApiError::invalid("best_of", "unsupported_value", message))
+}
+
+/// A prompt that the program has rewritten is not the client's to see.
+fn check_own_prompt(order: &Order) -> Result<(), ApiError> {
+    if !order.extras.echo {
+        return Ok(());
+    }
+    let message = "`echo` cannot be used here: the tenant's program rewrites the prompt";
+    Err(ApiError::invalid("echo", "unsupported_value", message))
 }
 
 /// What the program wants the answer to be; it takes the place of what the client asked for.

@@ -51,6 +51,9 @@ fn route(request: &Request) -> Route {
     match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some("/v1/chat/completions") => Route::chat_completions,
         Some("/v1/completions") => Route::completions,
+        Some("/v1/embeddings") => Route::embeddings,
+        Some("/tokenize") => Route::tokenize,
+        Some("/detokenize") => Route::detokenize,
         Some("/v1/models") => Route::models,
         Some("/v1/models/{*id}") => Route::model,
         Some("/health" | "/livez" | "/readyz") => Route::health,
@@ -78,9 +81,7 @@ impl Drop for Record {
         let route = self.context.route();
         let labels = RequestLabels { tenant: tenant.clone(), model: model.clone(), route, status };
         metrics.requests.get_or_create(&labels).inc();
-        if self.context.tenant().is_some()
-            && matches!(route, Route::chat_completions | Route::completions)
-        {
+        if self.context.tenant().is_some() && route.is_limited() {
             let labels = TenantLabels { tenant, model };
             observe_seconds(&metrics.request_duration, &labels, self.context.started().elapsed());
             if status == CLIENT_GONE {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::scheduler::event::{Alternative, FinishReason, TokenLogprob};
+use crate::{
+    api::echo::Echo,
+    scheduler::event::{Alternative, FinishReason, ScoredToken, TokenLogprob},
+};
 
 /// Token counts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -203,14 +206,14 @@ pub struct CompletionChoice {
 /// Probabilities of a completion: four lists, one entry per token.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct CompletionLogprobs {
-    /// Characters of the answer before the token.
+    /// Characters of the answer before the token; of the prompt, too, when that comes back with it.
     pub text_offset: Vec<usize>,
-    /// Natural logarithm of its probability.
-    pub token_logprobs: Vec<f32>,
+    /// Natural logarithm of its probability; null for the first token of a prompt, which has nothing before it.
+    pub token_logprobs: Vec<Option<f32>>,
     /// Its text.
     pub tokens: Vec<String>,
-    /// The most likely tokens, and the chosen one.
-    pub top_logprobs: Vec<BTreeMap<String, f32>>,
+    /// The most likely tokens, and the chosen one; null like the probability.
+    pub top_logprobs: Vec<Option<BTreeMap<String, f32>>>,
 }
 
 /// The list of models.
@@ -256,19 +259,47 @@ impl ChatLogprobs {
 }
 
 impl CompletionLogprobs {
-    /// From the tokens of a text.
-    pub fn new(tokens: &[TokenLogprob]) -> Self {
+    /// From the tokens of a text that has so many characters before it.
+    pub fn new(tokens: &[TokenLogprob], shift: usize) -> Self {
         let mut lists = Self::default();
-        for token in tokens {
-            lists.text_offset.push(token.text_offset);
-            lists.token_logprobs.push(finite(token.chosen.logprob));
-            lists.tokens.push(text(&token.chosen));
-            let entries = token.top.iter().chain([&token.chosen]);
-            lists
-                .top_logprobs
-                .push(entries.map(|entry| (text(entry), finite(entry.logprob))).collect());
+        for TokenLogprob { chosen, top, text_offset } in tokens {
+            lists.push(text(chosen), shift + text_offset, Some((chosen, top)));
         }
         lists
+    }
+
+    /// From the tokens of a prompt, all but the first of which were scored.
+    pub fn of_prompt(echo: &Echo, scored: &[ScoredToken]) -> Self {
+        let mut lists = Self::default();
+        let scores = scored.iter().map(|ScoredToken { chosen, top }| Some((chosen, &top[..])));
+        for (token, score) in echo.tokens.iter().zip(std::iter::once(None).chain(scores)) {
+            lists.push(token.text.clone(), token.offset, score);
+        }
+        lists
+    }
+
+    /// These tokens, then those.
+    #[must_use]
+    pub fn followed_by(mut self, mut after: Self) -> Self {
+        self.text_offset.append(&mut after.text_offset);
+        self.token_logprobs.append(&mut after.token_logprobs);
+        self.tokens.append(&mut after.tokens);
+        self.top_logprobs.append(&mut after.top_logprobs);
+        self
+    }
+
+    fn push(
+        &mut self,
+        token: String,
+        offset: usize,
+        score: Option<(&Alternative, &[Alternative])>,
+    ) {
+        self.tokens.push(token);
+        self.text_offset.push(offset);
+        self.token_logprobs.push(score.map(|(chosen, _)| finite(chosen.logprob)));
+        self.top_logprobs.push(score.map(|(chosen, top)| {
+            top.iter().chain([chosen]).map(|entry| (text(entry), finite(entry.logprob))).collect()
+        }));
     }
 }
 

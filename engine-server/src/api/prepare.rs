@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use realm_crds::engine_config::LimitsEntry;
 use realm_engine::{
-    chat_template::{ChatTemplate, Turn},
+    chat_template::{ChatTemplate, Data, Turn},
     engine::{Model, Task, TokenId},
-    tokenizer::SpecialTokens,
+    tokenizer::{FimTokens, SpecialTokens},
 };
 
 use crate::{
     api::{
-        completion_request::Prompt,
+        completion_request::{Extras, Prompt},
+        echo::Echo,
         error::ApiError,
         generation::Generation,
         structured::Structure,
@@ -38,6 +39,8 @@ pub(super) struct Order {
     pub top_logprobs: Option<usize>,
     /// What each answer has to be.
     pub structure: Option<Structure>,
+    /// What only completions have.
+    pub extras: Extras,
 }
 
 /// Where prompts come from.
@@ -91,6 +94,8 @@ pub(super) struct Prepared {
     pub prompt_tokens: usize,
     /// How the answers write calls, when they may.
     pub syntax: Option<ToolSyntax>,
+    /// The prompts that come back in front of their answers.
+    pub echoes: Vec<Echo>,
 }
 
 /// Renders, tokenizes, compiles and checks.
@@ -109,12 +114,13 @@ pub(super) fn prepare(
         }
         PromptSource::Prompts(prompts) => prompts
             .iter()
-            .map(|prompt| prompt_tokens(prompt, model, room))
+            .map(|prompt| prompt_tokens(prompt, order.extras.suffix.as_deref(), model, room))
             .collect::<Result<_, _>>()?,
     };
     let constraint = constraint(order, model, constraints)?;
     let syntax = order.source.tools().map(|_| syntax(model)).transpose()?;
-    let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0, syntax };
+    let echoes = order.echoes(&prompts, model);
+    let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0, syntax, echoes };
     for prompt in prompts {
         check_length(order.field, prompt.len(), room)?;
         prepared.prompt_tokens += prompt.len();
@@ -148,6 +154,21 @@ fn sequence(
         top_logprobs: order.top_logprobs,
         constraint: None,
         logit_hook: None,
+        scores: order.extras.scores,
+    }
+}
+
+impl Order {
+    /// What comes back of the prompts, which have these tokens.
+    fn echoes(&self, tokens: &[Vec<TokenId>], model: &Model) -> Vec<Echo> {
+        match &self.source {
+            PromptSource::Prompts(prompts) if self.extras.echo => prompts
+                .iter()
+                .zip(tokens)
+                .map(|(prompt, tokens)| Echo::new(prompt, tokens, model.tokenizer()))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -215,20 +236,34 @@ fn chat_tokens(
     model: &Model,
     room: Room,
 ) -> Result<Vec<TokenId>, ApiError> {
+    let bytes = text_bytes(turns) + tools.map_or(0, ToolSet::bytes);
+    check_bytes("messages", bytes, room)?;
+    let definitions = tools.map(ToolSet::definitions).unwrap_or_default();
+    let text = render(turns, &definitions, model, true)?;
+    // The template writes its own special tokens, the beginning of the sequence included.
+    Ok(model.tokenizer().encode(&text, SpecialTokens::Parse))
+}
+
+/// Bytes of the messages' texts.
+pub(super) fn text_bytes(turns: &[Turn]) -> usize {
+    turns.iter().map(|turn| turn.content.as_ref().map_or(0, String::len)).sum()
+}
+
+/// A conversation in the words of the model's template; with `opened`, up to where the model's answer begins.
+pub(super) fn render(
+    turns: &[Turn],
+    definitions: &[Data],
+    model: &Model,
+    opened: bool,
+) -> Result<String, ApiError> {
     let Some(template) = model.chat_template() else {
         let message = "the model's file has no chat template; use /v1/completions";
         return Err(ApiError::malformed("no_chat_template", message));
     };
     check_turns(turns, model)?;
-    let text = |turn: &Turn| turn.content.as_ref().map_or(0, String::len);
-    let bytes = turns.iter().map(text).sum::<usize>() + tools.map_or(0, ToolSet::bytes);
-    check_bytes("messages", bytes, room)?;
-    let definitions = tools.map(ToolSet::definitions).unwrap_or_default();
-    let text = template
-        .render_turns(turns, &definitions, true)
-        .map_err(|error| ApiError::invalid("messages", "template_error", error.to_string()))?;
-    // The template writes its own special tokens, the beginning of the sequence included.
-    Ok(model.tokenizer().encode(&text, SpecialTokens::Parse))
+    template
+        .render_turns(turns, definitions, opened)
+        .map_err(|error| ApiError::invalid("messages", "template_error", error.to_string()))
 }
 
 /// A template without a place for calls would leave them out of the conversation.
@@ -238,21 +273,58 @@ fn check_turns(turns: &[Turn], model: &Model) -> Result<(), ApiError> {
     syntax(model).map(|_| ()).map_err(|error| error.param(format!("messages[{index}]")))
 }
 
-fn prompt_tokens(prompt: &Prompt, model: &Model, room: Room) -> Result<Vec<TokenId>, ApiError> {
+fn prompt_tokens(
+    prompt: &Prompt,
+    suffix: Option<&str>,
+    model: &Model,
+    room: Room,
+) -> Result<Vec<TokenId>, ApiError> {
     let tokenizer = model.tokenizer();
-    match prompt {
+    let bos = tokenizer.bos().filter(|_| tokenizer.add_bos());
+    let (bos, tokens) = match prompt {
         Prompt::Tokens(tokens) => {
-            let vocabulary = model.info().vocab_size;
-            match tokens.iter().find(|token| **token as usize >= vocabulary) {
-                Some(token) => Err(outside_vocabulary("prompt", *token, vocabulary)),
-                None => Ok(tokens.clone()),
-            }
+            check_tokens("prompt", tokens, model)?;
+            (None, tokens.clone())
         }
         Prompt::Text(text) => {
             check_bytes("prompt", text.len(), room)?;
-            let bos = tokenizer.bos().filter(|_| tokenizer.add_bos());
-            Ok(bos.into_iter().chain(tokenizer.encode(text, SpecialTokens::Parse)).collect())
+            (bos, tokenizer.encode(text, SpecialTokens::Parse))
         }
+    };
+    let tokens = match suffix {
+        Some(suffix) => around_hole(tokens, suffix, model, room)?,
+        None => tokens,
+    };
+    Ok(bos.into_iter().chain(tokens).collect())
+}
+
+/// A prompt for what stands between a text and its suffix.
+fn around_hole(
+    before: Vec<TokenId>,
+    suffix: &str,
+    model: &Model,
+    room: Room,
+) -> Result<Vec<TokenId>, ApiError> {
+    let FimTokens { prefix, suffix: behind, middle, .. } = model.tokenizer().fim();
+    let (Some(prefix), Some(behind), Some(middle)) = (prefix, behind, middle) else {
+        let message = format!(
+            "`suffix` needs a model with fill-in-the-middle tokens, which `{}` has not; remove it",
+            model.info().name
+        );
+        return Err(ApiError::invalid("suffix", "unsupported_parameter", message));
+    };
+    check_bytes("suffix", suffix.len(), room)?;
+    let after = model.tokenizer().encode(suffix, SpecialTokens::Parse);
+    let parts = [vec![prefix], before, vec![behind], after, vec![middle]];
+    Ok(parts.concat())
+}
+
+/// Refuses ids that the model's vocabulary does not have.
+pub(super) fn check_tokens(field: &str, tokens: &[TokenId], model: &Model) -> Result<(), ApiError> {
+    let vocabulary = model.info().vocab_size;
+    match tokens.iter().find(|token| **token as usize >= vocabulary) {
+        Some(token) => Err(outside_vocabulary(field, *token, vocabulary)),
+        None => Ok(()),
     }
 }
 

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use crate::{
     admission::{ledger::Standings, quota::Standing},
     api::context::RequestContext,
-    metrics::Route,
     state::AppState,
 };
 
@@ -31,10 +30,10 @@ pub(super) fn names() -> impl Iterator<Item = HeaderName> {
     REQUESTS.into_iter().chain(TOKENS)
 }
 
-/// Adds them to the answer of a generating request whose tenant is known.
+/// Adds them to the answer of a request that counts and whose tenant is known.
 pub(super) fn add(state: &AppState, context: &RequestContext, headers: &mut HeaderMap) {
     let Some(tenant) = context.tenant() else { return };
-    if !matches!(context.route(), Route::chat_completions | Route::completions) {
+    if !context.route().is_limited() {
         return;
     }
     let account = state.ledger().account(&tenant.id);

@@ -86,7 +86,11 @@ impl<W: Wire> EventStream<W> {
     ) -> serde_json::Result<()> {
         match happened {
             // The tokens at the end of an answer may have no text of their own.
-            Some(Ok((_, Answer::Output(output)))) if output.text.is_empty() => {}
+            Some(Ok((_, Answer::Output(output))))
+                if output.text.is_empty() && output.logprobs.is_empty() => {}
+            Some(Ok((index, Answer::Scored(scored)))) => {
+                self.pending.extend(self.wire.scored(index, &scored)?);
+            }
             Some(Ok((index, Answer::Output(output)))) => {
                 self.pending.extend(self.wire.output(index, &output)?);
             }

@@ -20,8 +20,12 @@ pub(super) async fn respond(
     mut answers: Answers,
     prompt_tokens: usize,
 ) -> Result<Response, ApiError> {
-    let empty =
-        WholeAnswer { text: String::new(), logprobs: Vec::new(), reason: FinishReason::Stop };
+    let empty = WholeAnswer {
+        text: String::new(),
+        scored: Vec::new(),
+        logprobs: Vec::new(),
+        reason: FinishReason::Stop,
+    };
     let mut whole = vec![empty; answers.count()];
     while let Some(next) = answers.next().await {
         match next? {
@@ -29,6 +33,7 @@ pub(super) async fn respond(
                 whole[index].text.push_str(&output.text);
                 whole[index].logprobs.extend(output.logprobs);
             }
+            (index, Answer::Scored(scored)) => whole[index].scored = scored,
             (index, Answer::Replaced(text)) => whole[index].text = text,
             (index, Answer::Finished(finish)) => whole[index].reason = finish.reason,
         }

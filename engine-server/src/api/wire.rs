@@ -1,16 +1,22 @@
 //! The seam between what is generated and how an endpoint writes it.
 
 use crate::{
-    api::{openai::Usage, tools::ToolSyntax},
-    scheduler::event::{FinishReason, Output, TokenLogprob},
+    api::{echo::Echo, openai::Usage, tools::ToolSyntax},
+    scheduler::event::{FinishReason, Output, ScoredToken, TokenLogprob},
 };
 
 /// One endpoint's documents.
 pub(super) trait Wire: Send + 'static {
     /// How many answers come, and how they write calls of tools, when they may.
     fn expect(&mut self, _answers: usize, _syntax: Option<ToolSyntax>) {}
+    /// Takes the prompts that come back in front of their answers.
+    fn echo(&mut self, _echoes: Vec<Echo>) {}
     /// The event before the first text of an answer, where the endpoint has one.
     fn opening(&self, index: usize) -> Option<serde_json::Result<String>>;
+    /// The events of the prompt's probabilities, where they were asked for.
+    fn scored(&self, _index: usize, _scored: &[ScoredToken]) -> serde_json::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
     /// The events of more text; none when it is not decided yet what the text is.
     fn output(&mut self, index: usize, output: &Output) -> serde_json::Result<Vec<String>>;
     /// The last events of an answer.
@@ -26,8 +32,18 @@ pub(super) trait Wire: Send + 'static {
 pub(super) struct WholeAnswer {
     /// The text.
     pub text: String,
+    /// One entry per token of the prompt but the first, when asked for.
+    pub scored: Vec<ScoredToken>,
     /// One entry per token, when asked for.
     pub logprobs: Vec<TokenLogprob>,
     /// Why it ended.
     pub reason: FinishReason,
+}
+
+impl WholeAnswer {
+    /// Natural logarithm of its tokens' probability, on average.
+    pub(super) fn mean_logprob(&self) -> f32 {
+        let sum: f32 = self.logprobs.iter().map(|token| token.chosen.logprob).sum();
+        sum / self.logprobs.len().max(1) as f32
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
 pub struct SequenceRequest {
     /// Tokens of the prompt; at least one.
     pub prompt: Arc<[TokenId]>,
-    /// Tokens to produce at most; at least one.
+    /// Tokens to produce at most; with 0 only the prompt is computed.
     pub max_tokens: usize,
     /// How tokens are chosen.
     pub sampling: SamplerParams,
@@ -31,11 +31,34 @@ pub struct SequenceRequest {
     pub constraint: Option<Constraint>,
     /// The tenant's program, when it has a say in each token.
     pub logit_hook: Option<LogitHook>,
+    /// Further probabilities to report.
+    pub scores: Scores,
+}
+
+/// Probabilities that are reported beside those of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scores {
+    /// Those of the prompt's own tokens.
+    pub prompt: Option<PromptScores>,
+    /// That of the token that ends the sequence and has no text, after those of the text.
+    pub end: bool,
+}
+
+/// Which tokens of a prompt are scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptScores {
+    /// Alternatives to report for each.
+    pub top: usize,
+    /// Place of the first in the prompt. The prompt's first token has nothing before it, so 0 means 1. What stands before
+    /// it may come from the prefix cache; from there on every token is computed.
+    pub from: usize,
 }
 
 /// What a running sequence says. `Finished` or `Failed` is the last one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// The probabilities of the prompt's tokens from [`PromptScores::from`] on, when asked for. Once, before any text.
+    Scored(Vec<ScoredToken>),
     /// More text.
     Output(Output),
     /// The sequence ended as it should.
@@ -65,6 +88,15 @@ pub struct TokenLogprob {
     /// Characters of the sequence's text before the token.
     pub text_offset: usize,
     /// The most likely tokens, most likely first.
+    pub top: Vec<Alternative>,
+}
+
+/// The probability of a token of the prompt, after those before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredToken {
+    /// The token.
+    pub chosen: Alternative,
+    /// The most likely tokens in its place, most likely first.
     pub top: Vec<Alternative>,
 }
 

@@ -26,6 +26,7 @@ use crate::{
         room::{
             Holding, Reading, Taking, awaits, fits, fits_budget, gives_way, guessable, over_budget,
         },
+        scoring::rows_each,
         seam::{EngineFactory, StepEngine},
         sequence::Sequence,
         speculation::{Decoding, Draft, Narrow, Speculator},
@@ -59,33 +60,33 @@ pub(super) struct RunnerParts {
 }
 
 pub(super) struct Runner {
-    parts: RunnerParts,
-    running: Vec<Running>,
-    fairness: Fairness<TenantId>,
+    pub(super) parts: RunnerParts,
+    pub(super) running: Vec<Running>,
+    pub(super) fairness: Fairness<TenantId>,
     /// Tenants that wait for a place or for pages since the last time they were looked at.
-    hungry: Vec<(TenantId, Standing)>,
+    pub(super) hungry: Vec<(TenantId, Standing)>,
     rebuilds: usize,
     /// Whose bytes in the KV cache were not 0 when they were last observed.
     holders: Vec<TenantLabels>,
-    meter: Meter,
+    pub(super) meter: Meter,
     speculator: Speculator,
     /// Sequences so far; their numbers name them to the draft model.
     begun: u64,
-    /// No sequence has given its place back since those that wait were looked at.
-    rested: bool,
+    /// Nothing has changed for those that wait since they were looked at.
+    pub(super) rested: bool,
     /// How long the next step waits for programs.
     patience: Duration,
 }
 
 /// A sequence that has a place in the batch.
-struct Running {
+pub(super) struct Running {
     id: SequenceId,
     /// Its number, which no other sequence has.
     key: u64,
     sequence: Sequence,
-    tenant: TenantId,
+    pub(super) tenant: TenantId,
     labels: TenantLabels,
-    terms: Terms,
+    pub(super) terms: Terms,
     progress: Progress,
     /// The most tokens that were ever in the KV cache for it.
     reached: usize,
@@ -136,7 +137,7 @@ enum Admission {
 
 /// Why a sequence loses its place.
 #[derive(Debug, Clone, Copy)]
-enum Cause {
+pub(super) enum Cause {
     /// For a tenant below its share.
     Share,
     /// No pages are left.
@@ -146,7 +147,7 @@ enum Cause {
 }
 
 /// The thread must end.
-struct Broken;
+pub(super) struct Broken;
 
 impl Runner {
     pub(super) fn new(parts: RunnerParts) -> Self {
@@ -174,7 +175,7 @@ impl Runner {
             self.drop_abandoned();
             self.keep_budgets();
             self.admit();
-            if self.can_step() && self.guarded_step().is_err() {
+            if self.embed().is_err() || (self.can_step() && self.guarded_step().is_err()) {
                 break;
             }
         }
@@ -312,7 +313,7 @@ impl Runner {
     fn fits(&self, waiting: &Waiting, freed: usize) -> bool {
         let engine = &self.parts.engine;
         let tokens = waiting.sequence.tokens();
-        let pages = engine.shared_pages(&salt(&waiting.tenant), tokens);
+        let pages = engine.shared_pages(&salt(&waiting.tenant), waiting.sequence.reusable());
         let running = self.running.iter().map(|running| Holding {
             tokens: running.sequence.tokens().len(),
             pages: engine.pages_held(running.id),
@@ -372,20 +373,27 @@ impl Runner {
                 self.fail_running(&Failure::Engine);
                 Ok(())
             }
-            Err(panic) => {
-                tracing::error!(
-                    panic = panic_text(panic.as_ref()),
-                    "a step of the engine panicked"
-                );
-                self.parts.metrics.panic_caught(Component::engine);
-                self.abandon_engine()
-            }
+            Err(panic) => self.panicked(panic.as_ref()),
         }
+    }
+
+    pub(super) fn panicked(&mut self, panic: &(dyn std::any::Any + Send)) -> Result<(), Broken> {
+        tracing::error!(panic = panic_text(panic), "a step of the engine panicked");
+        self.parts.metrics.panic_caught(Component::engine);
+        self.abandon_engine()
     }
 
     /// Takes the pages of one sequence, which begins again later from what it has said so far. One that runs alone and
     /// still lacks pages never fits.
     fn make_room(&mut self, missing: usize) {
+        match self.most_holding() {
+            Some(index) if self.running.len() > 1 => self.preempt(index, Cause::Pages),
+            _ => self.fail_running(&Failure::TooLarge { missing }),
+        }
+    }
+
+    /// The sequence that gives way when pages are short.
+    pub(super) fn most_holding(&self) -> Option<usize> {
         let engine = &self.parts.engine;
         let held: Vec<Taking<&TenantId>> = self
             .running
@@ -396,14 +404,11 @@ impl Runner {
                 pages: engine.pages_held(running.id),
             })
             .collect();
-        match gives_way(&held) {
-            Some(index) if held.len() > 1 => self.preempt(index, Cause::Pages),
-            _ => self.fail_running(&Failure::TooLarge { missing }),
-        }
+        gives_way(&held)
     }
 
     /// Takes a sequence out of the batch; it goes on later from what it has said so far.
-    fn preempt(&mut self, index: usize, cause: Cause) {
+    pub(super) fn preempt(&mut self, index: usize, cause: Cause) {
         let Running { mut sequence, tenant, labels, terms, reached, .. } = self.release(index);
         sequence.preempt();
         tracing::debug!(%tenant, tokens = sequence.tokens().len(), ?cause, "a sequence goes on later");
@@ -424,7 +429,7 @@ impl Runner {
         let RunnerParts { engine, metrics, .. } = &mut self.parts;
         for Running { id, sequence, labels, reached, .. } in &mut self.running {
             if matches!(sequence.need(), Need::Prefill(_)) {
-                let saved = sequence.reused(engine.reuse_prefix(*id, sequence.tokens()));
+                let saved = sequence.reused(engine.reuse_prefix(*id, sequence.reusable()));
                 *reached = sequence.computed().max(*reached);
                 metrics.cached_prompt_tokens.get_or_create(labels).inc_by(saved as u64);
             }
@@ -478,13 +483,13 @@ impl Runner {
         for place in order {
             let (share, held) = (shares[place], held[place]);
             let running = &mut self.running[share.index];
+            let tokenizer = self.parts.model.tokenizer();
+            let rows = running.sequence.score(logits.item(place), vocab_size, tokenizer);
             running.sequence.advance(share.tokens);
-            let rows = logits.item(place);
             if rows.is_empty() {
                 continue;
             }
             let room = running.terms.context(context).saturating_sub(held + share.tokens);
-            let tokenizer = self.parts.model.tokenizer();
             let verified = running.sequence.choose(rows, vocab_size, tokenizer, room);
             let guessed = (rows.len() / vocab_size.max(1)).saturating_sub(1);
             count_guesses(&self.parts.metrics, &running.labels, guessed, verified);
@@ -580,10 +585,16 @@ impl Runner {
     fn compose(&self) -> Composition {
         let taking_part: Vec<usize> =
             (0..self.running.len()).filter(|&index| self.takes_part(index)).collect();
+        let scored = self.running.iter().filter(|running| running.sequence.is_scored());
+        let rows = rows_each(scored.count());
         let candidate = |&index: &usize| {
             let running = &self.running[index];
             let standing = running.terms.standing;
-            Candidate { tenant: &running.tenant, standing, need: running.sequence.need() }
+            Candidate {
+                tenant: &running.tenant,
+                standing,
+                need: running.sequence.need_within(rows),
+            }
         };
         let candidates: Vec<Candidate<'_, TenantId>> = taking_part.iter().map(candidate).collect();
         let Composition { shares, hungry } = compose(&candidates, &self.fairness);
@@ -601,7 +612,11 @@ impl Runner {
 
     /// Whether the first prompt that its tenant is reading is about to compute what this one needs next.
     fn awaits_another(&self, index: usize) -> bool {
-        let Some(next) = self.running[index].reading() else { return false };
+        let next = self.running[index].reading();
+        // What another computes is of no use to a prompt that is being scored.
+        let Some(next) = next.filter(|_| !self.running[index].sequence.is_scored()) else {
+            return false;
+        };
         let mut earlier = self.running[..index].iter().filter_map(Running::reading);
         earlier.find(|first| first.tenant == next.tenant).is_some_and(|first| awaits(&next, &first))
     }
@@ -629,7 +644,7 @@ impl Runner {
         }
     }
 
-    fn observe(&mut self, phase: PhaseCount, took: Duration) {
+    pub(super) fn observe(&mut self, phase: PhaseCount, took: Duration) {
         let metrics = &self.parts.metrics;
         let labels = |phase| PhaseLabels { model: self.parts.model_label.clone(), phase };
         for (phase, tokens) in [(Phase::prefill, phase.prefill), (Phase::decode, phase.decode)] {
@@ -669,6 +684,7 @@ impl Drop for Runner {
             self.parts.metrics.queue_depth.get_or_create(&waiting.labels).dec();
             waiting.sequence.fail(Failure::Stopping);
         }
+        self.stop_embedding();
         for running in self.running.drain(..) {
             self.parts.metrics.requests_running.get_or_create(&running.labels).dec();
             running.sequence.fail(Failure::Stopping);
@@ -678,9 +694,9 @@ impl Drop for Runner {
 
 /// Tokens of a step by what they are for.
 #[derive(Clone, Copy)]
-struct PhaseCount {
-    prefill: usize,
-    decode: usize,
+pub(super) struct PhaseCount {
+    pub(super) prefill: usize,
+    pub(super) decode: usize,
 }
 
 impl PhaseCount {
@@ -735,6 +751,7 @@ fn salt(tenant: &TenantId) -> PrefixSalt {
 fn item(running: &Running, share: Share) -> StepItem<'_> {
     let (tokens, last) = running.sequence.next_tokens(share.tokens);
     let logits = match (last, running.sequence.need()) {
+        _ if running.sequence.wants_rows() => LogitsWanted::All,
         (false, _) => LogitsWanted::None,
         (true, Need::Prefill(_)) => LogitsWanted::Last,
         (true, Need::Decode) => LogitsWanted::All,

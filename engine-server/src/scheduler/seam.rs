@@ -55,6 +55,14 @@ pub trait StepEngine: Send {
     fn step(&mut self, batch: &[StepItem<'_>]) -> Result<StepLogits<'_>, EngineError> {
         Engine::step(self.engine_mut(), batch)
     }
+    /// A vector for each text.
+    fn embed(&mut self, texts: &[&[TokenId]]) -> Result<Vec<Vec<f32>>, EngineError> {
+        Engine::embed(self.engine_mut(), texts)
+    }
+    /// Sequences that can exist at once.
+    fn sequences(&self) -> usize {
+        Engine::sequences(self.engine())
+    }
     /// Forgets the sequence's tokens past `length`.
     fn truncate(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
         Engine::truncate(self.engine_mut(), id, length)

@@ -16,13 +16,14 @@ use crate::scheduler::{
     event::{
         Alternative, Event, Failure, Finish, FinishReason, Output, SequenceRequest, TokenLogprob,
     },
+    scoring::Scoring,
     speculation::Draft,
     steering::{Answer, Chosen, Place, Steering},
     stop::{Filtered, StopFilter},
 };
 
-/// Events beside one for each token: what was held back at the end, and the last one.
-const EXTRA_EVENTS: usize = 3;
+/// Events beside one for each token: the prompt's probabilities, what was held back at the end, and the last one.
+const EXTRA_EVENTS: usize = 4;
 /// Tokens that a sequence can produce at most, whatever was asked for; bounds its channel.
 const MAX_OUTPUT_TOKENS: usize = 1 << 20;
 
@@ -58,6 +59,11 @@ pub(super) struct Sequence {
     top_logprobs: Option<usize>,
     /// The row that the program has been asked about, where its probabilities are wanted.
     asked_row: Vec<f32>,
+    /// Its prompt, while that is being scored.
+    scoring: Option<Scoring>,
+    /// Whether the probability of the token that ends it is reported, and what that is.
+    reports_end: bool,
+    ending: Option<TokenLogprob>,
     events: mpsc::Sender<Event>,
 }
 
@@ -80,7 +86,7 @@ impl Sequence {
         request: SequenceRequest,
         repeated: bool,
     ) -> Result<(Self, mpsc::Receiver<Event>), SamplerError> {
-        let max_tokens = request.max_tokens.clamp(1, MAX_OUTPUT_TOKENS);
+        let max_tokens = request.max_tokens.min(MAX_OUTPUT_TOKENS);
         let (events, receiver) = mpsc::channel(max_tokens + EXTRA_EVENTS);
         let sequence = Self {
             tokens: request.prompt.to_vec(),
@@ -99,6 +105,9 @@ impl Sequence {
             max_tokens,
             top_logprobs: request.top_logprobs,
             asked_row: Vec::new(),
+            scoring: request.scores.prompt.map(|prompt| Scoring::new(prompt, request.prompt.len())),
+            reports_end: request.scores.end,
+            ending: None,
             events,
         };
         Ok((sequence, receiver))
@@ -110,6 +119,46 @@ impl Sequence {
             1 if self.produced > 0 => Need::Decode,
             left => Need::Prefill(left),
         }
+    }
+
+    /// The same in a step that computes so many rows of a prompt that is being scored.
+    pub(super) fn need_within(&self, rows: usize) -> Need {
+        match (&self.scoring, self.need()) {
+            (Some(scoring), Need::Prefill(left)) => scoring.need(self.computed, left, rows),
+            (_, need) => need,
+        }
+    }
+
+    /// Whether its prompt is being scored.
+    pub(super) fn is_scored(&self) -> bool {
+        self.scoring.is_some()
+    }
+
+    /// Whether the rows after all tokens of the next share are wanted, not just after its last.
+    pub(super) fn wants_rows(&self) -> bool {
+        self.scoring.as_ref().is_some_and(|scoring| scoring.wants_rows(self.computed))
+    }
+
+    /// The beginning of the tokens that may be taken from the KV cache where others have computed it.
+    pub(super) fn reusable(&self) -> &[TokenId] {
+        let end = self.scoring.as_ref().map_or(usize::MAX, Scoring::reusable);
+        &self.tokens[..end.min(self.tokens.len())]
+    }
+
+    /// Takes the rows that score the prompt out of those of a share; what is left of them chooses the next token.
+    pub(super) fn score<'r>(
+        &mut self,
+        rows: &'r [f32],
+        vocab_size: usize,
+        tokenizer: &Tokenizer,
+    ) -> &'r [f32] {
+        let Some(scoring) = &mut self.scoring else { return rows };
+        let taken = scoring.take(&self.tokens, rows, vocab_size, tokenizer);
+        if let Some(scored) = scoring.finished() {
+            self.scoring = None;
+            self.send(Event::Scored(scored));
+        }
+        rows.get(taken * vocab_size..).unwrap_or_default()
     }
 
     /// Prompt and answer so far.
@@ -201,6 +250,9 @@ impl Sequence {
         tokenizer: &Tokenizer,
         room: usize,
     ) -> Verified {
+        if self.max_tokens == 0 {
+            return Verified { chosen: 0, accepted: 0, over: self.end(FinishReason::Length) };
+        }
         let pending = std::mem::take(&mut self.pending);
         let draft = pending.get(1..).unwrap_or_default();
         let (held, mut room) = (self.tokens.len(), room);
@@ -322,6 +374,7 @@ impl Sequence {
         self.produced += 1;
         self.unreported += 1;
         if tokenizer.is_end_of_generation(token) {
+            self.note_end(token, logits, tokenizer);
             return self.finish(FinishReason::Stop);
         }
         if let (Some(top), Some(logits)) = (self.top_logprobs, logits) {
@@ -345,6 +398,15 @@ impl Sequence {
         }
     }
 
+    /// Keeps the probability of the token that ends the sequence, when it is asked for.
+    fn note_end(&mut self, token: TokenId, logits: Option<&[f32]>, tokenizer: &Tokenizer) {
+        let logits = logits.filter(|_| self.reports_end);
+        self.ending = self.top_logprobs.zip(logits).map(|(top, logits)| {
+            let entry = token_logprob(logits, token, top, tokenizer);
+            TokenLogprob { text_offset: self.text.chars, ..entry }
+        });
+    }
+
     /// Whether nobody listens any more.
     pub(super) fn is_abandoned(&self) -> bool {
         self.events.is_closed()
@@ -363,10 +425,11 @@ impl Sequence {
     }
 
     fn end(&mut self, reason: FinishReason) -> bool {
-        if self.unreported > 0 {
+        let logprobs: Vec<TokenLogprob> = self.ending.take().into_iter().collect();
+        if self.unreported > 0 || !logprobs.is_empty() {
             let ids = self.unreported_ids();
             let tokens = std::mem::take(&mut self.unreported);
-            self.send(Event::Output(Output { tokens, ids, ..Output::default() }));
+            self.send(Event::Output(Output { tokens, ids, logprobs, ..Output::default() }));
         }
         self.send(Event::Finished(Finish {
             reason,

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::TenantLabels,
     scheduler::{
+        embedding::Embedding,
         event::SubmitError,
+        fairness::Standing,
         queue::{Queue, QueueBounds},
         sequence::Sequence,
         terms::Terms,
@@ -59,14 +61,17 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 struct State {
     queue: Queue<Waiting>,
+    /// Requests whose texts are embedded between steps; within the same bounds, counted for themselves.
+    embeddings: Queue<Embedding>,
     stopping: bool,
-    /// A sequence or an answer of a program has come since the thread last waited for one.
+    /// A sequence, a text or an answer of a program has come since the thread last waited for one.
     changed: bool,
 }
 
 impl Inbox {
     pub(super) fn new(bounds: QueueBounds) -> Self {
-        let state = State { queue: Queue::new(bounds), stopping: false, changed: false };
+        let (queue, embeddings) = (Queue::new(bounds), Queue::new(bounds));
+        let state = State { queue, embeddings, stopping: false, changed: false };
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -105,7 +110,7 @@ impl Inbox {
         let nothing = |state: &mut State| {
             !state.stopping
                 && match activity {
-                    Activity::Idle => state.queue.is_empty(),
+                    Activity::Idle => state.queue.is_empty() && state.embeddings.is_empty(),
                     Activity::Asking => !state.changed,
                     Activity::Busy => false,
                 }
@@ -147,6 +152,49 @@ impl Inbox {
     pub(super) fn put_back(&self, waiting: Waiting) {
         let tenant = waiting.tenant.clone();
         self.lock().queue.push_front(&tenant, waiting);
+    }
+
+    pub(super) fn push_embedding(
+        &self,
+        tenant: &TenantId,
+        waiting: Embedding,
+    ) -> Result<(), SubmitError> {
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(SubmitError::Ended);
+        }
+        state.embeddings.push_all(tenant, vec![waiting])?;
+        state.changed = true;
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Tenants with texts to embed.
+    pub(super) fn embedding_lines(&self) -> Vec<(TenantId, Standing)> {
+        let line = |(tenant, waiting): (&TenantId, &Embedding)| (tenant.clone(), waiting.standing);
+        self.lock().embeddings.heads().map(line).collect()
+    }
+
+    /// Takes the first of the tenant's texts.
+    pub(super) fn take_embedding(&self, tenant: &TenantId) -> Option<Embedding> {
+        self.lock().embeddings.pop(tenant)
+    }
+
+    /// Puts back what is not whole yet.
+    pub(super) fn put_back_embedding(&self, waiting: Embedding) {
+        let tenant = waiting.tenant.clone();
+        self.lock().embeddings.push_front(&tenant, waiting);
+    }
+
+    /// Takes out all texts that nobody waits for any more.
+    pub(super) fn take_abandoned_embeddings(&self) -> Vec<Embedding> {
+        self.lock().embeddings.take_where(Embedding::is_abandoned)
+    }
+
+    /// Takes all texts out of a closed queue.
+    pub(super) fn take_embeddings(&self) -> Vec<Embedding> {
+        self.lock().embeddings.take_where(|_| true)
     }
 
     /// Closes the queue and returns what is left in it.

@@ -15,7 +15,7 @@ use realm_crds::{
 };
 use realm_engine::{
     engine::{
-        Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions, PackedIn,
+        Engine, EngineError, EngineOptions, KvType, LoadError, Model, ModelOptions, PackedIn, Task,
         ThreadCount,
     },
     speculation::{DraftModel, VocabularyMismatch},
@@ -38,6 +38,9 @@ use crate::{
 
 /// Context of a sequence when the configuration leaves it to the model, at most.
 const DEFAULT_MAX_CONTEXT: usize = 8192;
+
+/// Texts that an encoder embeds together, at most; more gain nothing.
+const TEXTS_AT_ONCE: usize = 32;
 
 /// The file to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +235,15 @@ fn engine_options(config: &EngineConfig, model: &Model) -> EngineOptions {
         KvCacheType::F32 => KvType::F32,
         KvCacheType::Q8_0 => KvType::Q8_0,
     };
-    let sequences = settings.parallel.max(1) as usize;
+    let parallel = settings.parallel.max(1) as usize;
+    // Texts that are embedded need sequences beside those that generate, in the memory that there is for these.
+    let sequences = match (model.info().task, model.info().embeds) {
+        (Task::Embed, _) => parallel.max(TEXTS_AT_ONCE),
+        (Task::Generate, true) => parallel + 1,
+        (Task::Generate, false) => parallel,
+    };
+    let kv_tokens =
+        kv_tokens.or_else(|| Some(context.checked_mul(parallel)?).filter(|_| sequences > parallel));
     EngineOptions { kv_type, kv_tokens, ..EngineOptions::new(threads(config), context, sequences) }
 }
 

@@ -258,9 +258,9 @@ async fn prompts(server: &TestServer) {
         (json!({"prompt": [-1]}), "invalid_value", "prompt[0]", "-1"),
         (json!({"prompt": ["a", 5]}), "invalid_type", "prompt[1]", "a number"),
         (json!({"prompt": vec!["a"; 33]}), "invalid_value", "prompt", "33"),
-        (json!({"best_of": 3}), "unsupported_value", "best_of", "3"),
-        (json!({"echo": true}), "unsupported_parameter", "echo", "not supported"),
-        (json!({"suffix": "end"}), "unsupported_parameter", "suffix", "not supported"),
+        (json!({"best_of": 1, "n": 3}), "invalid_value", "best_of", "3"),
+        (json!({"echo": "yes"}), "invalid_type", "echo", "a string"),
+        (json!({"suffix": "end"}), "unsupported_parameter", "suffix", "fill-in-the-middle"),
         (json!({"prompt": vec![5; 1024]}), "context_length_exceeded", "prompt", "1024 tokens"),
         (json!({"prompt": vec![5; 2000]}), "context_length_exceeded", "prompt", "2000 tokens"),
         (

@@ -19,7 +19,7 @@ use realm_engine_server::{
     scheduler::{
         EventReceiver, Scheduler, SchedulerOptions,
         budget::Budget,
-        event::{Event, Failure, Finish, SequenceRequest, SubmitError},
+        event::{Event, Failure, Finish, Scores, SequenceRequest, SubmitError},
         fairness::{DECODE_COST, PREFILL_COST, Rules},
         queue::QueueBounds,
         seam::StepEngine,
@@ -283,6 +283,7 @@ pub(crate) fn request(prompt: Vec<TokenId>, max_tokens: usize) -> SequenceReques
         top_logprobs: None,
         constraint: None,
         logit_hook: None,
+        scores: Scores::default(),
     }
 }
 
@@ -297,7 +298,7 @@ pub(crate) async fn ended(mut events: EventReceiver) -> Result<Finish, Failure> 
     let reading = async {
         loop {
             match events.recv().await.expect("a last event") {
-                Event::Output(_) => {}
+                Event::Scored(_) | Event::Output(_) => {}
                 Event::Finished(finish) => return Ok(finish),
                 Event::Failed(failure) => return Err(failure),
             }

@@ -22,7 +22,7 @@ use realm_engine_server::{
     metrics::{Metrics, TenantLabels},
     scheduler::{
         EventReceiver, Scheduler, SchedulerOptions,
-        event::{Event, Failure, FinishReason, Output, SequenceRequest},
+        event::{Event, Failure, FinishReason, Output, Scores, SequenceRequest},
         queue::QueueBounds,
         seam::StepEngine,
     },
@@ -166,6 +166,7 @@ async fn answer(mut events: EventReceiver) -> Answer {
                 output.tokens += piece.tokens;
                 output.logprobs.extend(piece.logprobs);
             }
+            Event::Scored(_) => {}
             Event::Finished(finish) => {
                 return Answer { output, end: Ok((finish.reason, finish.completion_tokens)) };
             }
@@ -194,6 +195,7 @@ fn request(model: &Model, prompt: &str, constraint: Constraint) -> SequenceReque
         top_logprobs: None,
         constraint: Some(constraint),
         logit_hook: None,
+        scores: Scores::default(),
     }
 }
 

@@ -35,6 +35,10 @@ pub struct ModelInfo {
     pub architecture: String,
     /// Whether it generates text or only embeds it.
     pub task: Task,
+    /// Whether it was trained for embedding: an encoder, or a decoder whose file says how to pool.
+    pub embeds: bool,
+    /// Numbers of a vector that it embeds a text in.
+    pub embedding_length: usize,
     /// The format that most of the weights have, for example `Q4_1`.
     pub quantization: String,
     /// Number of weights.
@@ -152,12 +156,21 @@ fn info(path: &Path, file: &MappedModel, transformer: &Transformer) -> ModelInfo
         name: name.map_or_else(stem, str::to_owned),
         architecture: transformer.config().architecture().to_owned(),
         task: transformer.config().task,
+        embeds: transformer.config().task == Task::Embed || names_pooling(metadata),
+        embedding_length: transformer.config().embedding,
         quantization: quantization(file.gguf()),
         parameters: file.gguf().tensors.iter().map(TensorInfo::weights).sum(),
         context_length: transformer.config().context_length,
         vocab_size: transformer.vocab_size(),
         file_bytes: file.file_bytes(),
     }
+}
+
+/// Whether the file says how a text's states become one vector; 0 stands for not at all.
+fn names_pooling(metadata: &Metadata) -> bool {
+    let architecture = metadata.optional_string("general.architecture").ok().flatten();
+    let key = format!("{}.pooling_type", architecture.unwrap_or_default());
+    matches!(metadata.optional_u32(&key), Ok(Some(1..)))
 }
 
 /// The format that most of the weights have.
