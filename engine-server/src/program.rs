@@ -3,6 +3,7 @@
 //! request never waits for it.
 
 mod fetch;
+mod grammar;
 mod host;
 mod options;
 mod prepare;
@@ -28,6 +29,7 @@ use crate::{
     metrics::programs::ProgramMetrics,
     tenant::{Tenant, TenantId},
 };
+pub use grammar::{UnusableConstraint, grammar};
 pub use options::ProgramOptions;
 use prepare::{Kitchen, Trouble};
 pub use standing::Standing;

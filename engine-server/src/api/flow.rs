@@ -4,25 +4,27 @@ use std::sync::Arc;
 
 use axum::{http::HeaderMap, response::Response};
 use jiff::Timestamp;
+use realm_sandbox::{Hook, Program};
 
 use crate::{
-    admission::{authenticate, exceeded::Exceeded, ledger::Lease},
+    admission::authenticate,
     api::{
+        agents,
         answers::Answers,
         context::RequestContext,
         error::ApiError,
         generation::Delivery,
         guided::{Asked, Guided, guide, program_of},
         openai::Head,
-        prepare::{Order, Prepared, Room, prepare},
+        place::{Place, beside, limit_reached},
+        prepare::{Order, prepare},
         sse::{self, StreamOptions},
         tools::ToolSyntax,
         whole,
         wire::Wire,
     },
     health::Status,
-    metrics::{LimitLabels, ReasonLabels, Route, TenantLabels},
-    scheduler::event::Failure,
+    metrics::{ReasonLabels, Route},
     state::{AppState, Loaded},
     tenant::Tenant,
 };
@@ -62,23 +64,6 @@ fn count_request(
     account
         .request(tenant, Timestamp::now())
         .map_err(|exceeded| limit_reached(state, context, tenant, exceeded))
-}
-
-/// Counts a refusal by a limit of the tenant.
-fn limit_reached(
-    state: &AppState,
-    context: &RequestContext,
-    tenant: &Tenant,
-    exceeded: Exceeded,
-) -> ApiError {
-    tracing::debug!(request_id = context.id(), %exceeded, "refused by a limit");
-    let labels = LimitLabels {
-        tenant: tenant.label.clone(),
-        model: state.serving().config.served_name.clone(),
-        limit: exceeded.limit.field(),
-    };
-    state.metrics().limit_refusals.get_or_create(&labels).inc();
-    exceeded.into()
 }
 
 /// The open model, when requests are answered.
@@ -146,7 +131,7 @@ pub(super) async fn answer<W: Wire>(
     }
 }
 
-/// A request whose sequences are queued.
+/// A request whose sequences are queued, or whose agent runs.
 struct Begun {
     answers: Answers,
     prompt_tokens: usize,
@@ -160,69 +145,45 @@ async fn begin(
 ) -> Result<Begun, ApiError> {
     let loaded = ready(state)?;
     let tenant = context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))?;
-    let room =
-        Room::new(loaded.context_length, state.limits().default_output_tokens, &tenant.limits);
-    let program = program_of(state, tenant)?;
+    let place = Place { state, context, tenant, loaded };
+    match program_of(state, tenant)? {
+        Some(program) if program.has(Hook::Run) => {
+            let (answers, prompt_tokens) = agents::begin(place, order, program).await?;
+            Ok(Begun { answers, prompt_tokens, syntax: None })
+        }
+        program => begin_sequences(place, order, program).await,
+    }
+}
+
+async fn begin_sequences(
+    place: Place<'_>,
+    order: Order,
+    program: Option<Arc<Program>>,
+) -> Result<Begun, ApiError> {
+    let Place { state, context, tenant, loaded } = place;
     let told = Asked::new(state, context, tenant);
     let asked = order.generation.max_tokens.is_some();
     let model = Arc::clone(&loaded.model);
     let constraints = Arc::clone(&loaded.constraints);
-    let preparing = tokio::task::spawn_blocking(move || {
+    let room = place.room();
+    let (prepared, filters) = beside(move || {
         let guided = match program {
             Some(program) => guide(&program, order, &told)?,
             None => Guided::plain(order),
         };
         let prepared = prepare(&guided.order, &model, &constraints, room)?;
-        Ok::<_, ApiError>((prepared, guided.filters))
-    });
-    let (prepared, filters) = preparing.await.map_err(|error| {
-        tracing::error!(%error, "preparing a prompt failed");
-        ApiError::internal("the prompt could not be prepared")
-    })??;
-    let lease = take_turn(state, context, tenant, loaded, &prepared, asked).await?;
-    let labels = TenantLabels {
-        tenant: tenant.label.clone(),
-        model: state.serving().config.served_name.clone(),
-    };
+        Ok((prepared, guided.filters))
+    })
+    .await?;
+    let answer = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
+    let lease = place.take_turn(prepared.prompt_tokens, asked.then_some(answer)).await?;
     let receivers = loaded.scheduler.submit(tenant, prepared.sequences).inspect_err(|error| {
         tracing::debug!(request_id = context.id(), %error, "not queued");
         state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
     })?;
-    state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prepared.prompt_tokens as u64);
-    let answers = Answers::new(
-        receivers,
-        filters,
-        state.metrics().clone(),
-        labels,
-        context.clone(),
-        loaded.scheduler.stopping().clone(),
-        lease,
-    );
+    let around = place.around(prepared.prompt_tokens);
+    let answers = Answers::new(receivers, filters, lease, around);
     Ok(Begun { answers, prompt_tokens: prepared.prompt_tokens, syntax: prepared.syntax })
-}
-
-/// Counts the request's tokens and waits for its turn among the tenant's requests. `asked` says that the request names
-/// the length of its answers.
-async fn take_turn(
-    state: &AppState,
-    context: &RequestContext,
-    tenant: &Arc<Tenant>,
-    loaded: &Loaded,
-    prepared: &Prepared,
-    asked: bool,
-) -> Result<Lease, ApiError> {
-    let reached = |exceeded| limit_reached(state, context, tenant, exceeded);
-    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
-    let answer = if asked { answer as u64 } else { 0 };
-    let account = state.ledger().account(&tenant.id);
-    let mut lease = account
-        .open(tenant, Timestamp::now(), prepared.prompt_tokens as u64, answer)
-        .map_err(reached)?;
-    tokio::select! {
-        turn = lease.turn() => turn.map_err(reached)?,
-        () = loaded.scheduler.stopping().cancelled() => return Err(Failure::Stopping.into()),
-    }
-    Ok(lease)
 }
 
 fn unavailable(status: Status) -> ApiError {

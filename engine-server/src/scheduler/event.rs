@@ -67,6 +67,8 @@ pub struct TokenLogprob {
 /// A token with its natural-log probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alternative {
+    /// The token.
+    pub token: TokenId,
     /// Raw bytes of the token; not always whole characters.
     pub bytes: Vec<u8>,
     /// Natural logarithm of its probability.

@@ -8,13 +8,13 @@ use std::{
 
 use realm_sandbox::{
     BreachKind, Program,
-    host::{Inference, Span, SpanRequest},
-    wire::{Candidate, Finish, InferenceFailure},
+    host::{Inference, Span, SpanRequest, Tokenizer as _},
+    wire::{Candidate, Finish, InferenceFailure, Message},
 };
 
 use crate::{
     guests::{ANSWER, Guest, data, plain},
-    support::{prompt, request, terms},
+    support::{Bytes, prompt, request, terms},
 };
 
 /// What the model did, seen from outside.
@@ -49,6 +49,16 @@ impl Echo {
 impl Inference for Echo {
     fn open(&mut self) -> Result<u64, InferenceFailure> {
         Ok(self.add(Vec::new()))
+    }
+
+    fn encode(&self, _context: u64, text: &str) -> Vec<u32> {
+        Bytes.encode(text)
+    }
+
+    fn render(&self, messages: &[Message]) -> Result<Vec<u32>, InferenceFailure> {
+        let lines =
+            messages.iter().map(|message| format!("{}:{}\n", message.role, message.content));
+        Ok(Bytes.encode(&lines.collect::<String>()))
     }
 
     fn append(&mut self, context: u64, tokens: &[u32]) -> Result<u32, InferenceFailure> {

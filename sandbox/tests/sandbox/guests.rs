@@ -56,6 +56,7 @@ world requests {
 world tokens { export realm:tenant/token-hook@0.1.0; }
 world logits { export realm:tenant/logit-hook@0.1.0; }
 world responses { export realm:tenant/response-hook@0.1.0; }
+world mixed { export realm:tenant/request-hook@0.1.0; export realm:tenant/agent@0.1.0; }
 world agents { import realm:tenant/inference@0.1.0; export realm:tenant/agent@0.1.0; }
 ";
 

@@ -1,0 +1,193 @@
+//! Agents: tenants' programs that drive generation themselves. Each runs on a thread of its own, which waits for the
+//! scheduler and for the client and never makes either of them wait. What an agent generates are ordinary sequences of
+//! its tenant, one at a time, so that shares, budgets and the reuse of what the tenant has computed hold as for
+//! everybody; what it says reaches the client through a channel, whose end it learns at its next call.
+
+mod purse;
+mod session;
+mod span;
+mod voice;
+
+use std::{sync::Arc, thread, time::Duration};
+
+use realm_engine::{engine::Model, sampler::SamplerParams};
+use realm_sandbox::{
+    Breach, BreachKind, Hook, Program,
+    plan::Reject,
+    wire::{Prompt, Request},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::sleep,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    admission::ledger::Lease,
+    constraint::Constraints,
+    metrics::{Metrics, TenantLabels},
+    scheduler::{Scheduler, event::Finish},
+    tenant::Tenant,
+};
+use purse::Purse;
+use session::Session;
+use voice::{Ending, Outlet};
+
+/// Agents of all tenants at once: each has a thread.
+pub const MAX_AGENTS: usize = 256;
+/// Texts that wait for the client; an agent that sends more waits, too.
+const UNREAD_TEXTS: usize = 64;
+/// What the waiting for the model may last beyond the run's own bound, which is the one that the agent is told.
+const RUN_MARGIN: Duration = Duration::from_millis(50);
+
+/// The places of agents. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Agents {
+    places: Arc<Semaphore>,
+}
+
+/// A request of a tenant whose program is an agent.
+#[derive(Debug)]
+pub struct AgentOrder {
+    /// The program.
+    pub program: Arc<Program>,
+    /// What it is told of the request.
+    pub request: Request,
+    /// The request's prompt, as the program sees it.
+    pub prompt: Prompt,
+    /// Its tokens, which the tenant's limits have counted.
+    pub prompt_tokens: usize,
+    /// How tokens are chosen where the agent does not say; with a seed.
+    pub sampling: SamplerParams,
+    /// Strings that end the answer.
+    pub stop: Vec<String>,
+    /// Tokens that all of its spans may have together.
+    pub max_tokens: usize,
+    /// Tokens that each of its contexts may have.
+    pub context_length: usize,
+    /// Whose request it is.
+    pub tenant: Arc<Tenant>,
+    /// What the request holds of the tenant's limits.
+    pub lease: Lease,
+}
+
+/// What agents work with: the open model and what counts.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    /// The model.
+    pub model: Arc<Model>,
+    /// Compiles what spans have to be.
+    pub constraints: Arc<Constraints>,
+    /// Where spans are generated.
+    pub scheduler: Scheduler,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Whose they are.
+    pub labels: TenantLabels,
+}
+
+/// Something that an agent says. `Ended`, `Broken` or `Refused` is the last.
+#[derive(Debug)]
+pub enum AgentEvent {
+    /// More of the answer.
+    Text(String),
+    /// The answer is this, and not what was said before.
+    Instead(String),
+    /// The answer is whole.
+    Ended(Finish),
+    /// The program failed.
+    Broken(Breach),
+    /// The program refuses the request.
+    Refused(Reject),
+}
+
+/// What a running agent says; dropping it tells the agent that nobody listens.
+#[derive(Debug)]
+pub struct AgentEvents {
+    receiver: mpsc::Receiver<AgentEvent>,
+    _listening: DropGuard,
+}
+
+impl AgentEvents {
+    /// The next; `None` after the last, and when the agent's thread is gone.
+    pub async fn next(&mut self) -> Option<AgentEvent> {
+        self.receiver.recv().await
+    }
+}
+
+/// Signals between an agent and those that it works for.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    /// Nobody listens any more.
+    pub(crate) gone: CancellationToken,
+    /// Nothing is to be waited for any more: nobody listens, or the time of the run is over.
+    pub(crate) over: CancellationToken,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(MAX_AGENTS)) }
+    }
+}
+
+impl Agents {
+    /// Starts an agent. Fails when too many run.
+    pub fn start(&self, order: AgentOrder, workshop: Workshop) -> Result<AgentEvents, Breach> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let gone = CancellationToken::new();
+        let signals = Signals { over: gone.child_token(), gone: gone.clone() };
+        let (sender, receiver) = mpsc::channel(UNREAD_TEXTS);
+        let limit = order.program.limits().run_time + RUN_MARGIN;
+        let over = signals.over.clone();
+        let work = move || perform(order, workshop, sender, signals, place);
+        thread::Builder::new().name("realm-agent".into()).spawn(work).map_err(|error| {
+            tracing::error!(%error, "no thread for an agent");
+            busy()
+        })?;
+        tokio::spawn(async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = sleep(limit) => over.cancel(),
+            }
+        });
+        Ok(AgentEvents { receiver, _listening: gone.drop_guard() })
+    }
+}
+
+fn busy() -> Breach {
+    let (kind, detail) = (BreachKind::Busy, String::new());
+    Breach { hook: Hook::Start, kind, limit: 0, spent: 0, detail }
+}
+
+/// An agent's thread, from its start to its last word.
+fn perform(
+    order: AgentOrder,
+    workshop: Workshop,
+    sender: mpsc::Sender<AgentEvent>,
+    signals: Signals,
+    place: OwnedSemaphorePermit,
+) {
+    let _ended = signals.over.clone().drop_guard();
+    let AgentOrder { program, request, prompt, prompt_tokens, sampling, stop, .. } = order;
+    let purse = Purse::new(order.lease, prompt_tokens, order.max_tokens, &workshop);
+    let outlet = Outlet::new(sender, signals.clone(), stop);
+    let session = Session::new(session::Parts {
+        tenant: order.tenant,
+        context_length: order.context_length,
+        sampling,
+        workshop,
+        purse: Arc::clone(&purse),
+        outlet: Arc::clone(&outlet),
+        signals,
+    });
+    let outcome = program
+        .begin_agent(request.seed, Box::new(session))
+        .and_then(|mut run| run.run(request, prompt));
+    let ending = match outcome {
+        Ok(Ok(result)) => Ending::Result(result),
+        Ok(Err(reject)) => Ending::Refused(reject),
+        Err(breach) => Ending::Broken(breach),
+    };
+    voice::lock(&outlet).end(ending, purse::lock(&purse).finish());
+    drop(place);
+}
