@@ -3,6 +3,8 @@
 //! its tenant, one at a time, so that shares, budgets and the reuse of what the tenant has computed hold as for
 //! everybody; what it says reaches the client through a channel, whose end it learns at its next call.
 
+mod event;
+mod order;
 mod purse;
 mod session;
 mod span;
@@ -10,25 +12,16 @@ mod voice;
 
 use std::{sync::Arc, thread, time::Duration};
 
-use realm_engine::{engine::Model, sampler::SamplerParams};
-use realm_sandbox::{
-    Breach, BreachKind, Hook, Program,
-    plan::Reject,
-    wire::{Prompt, Request},
-};
+use realm_sandbox::{Breach, BreachKind, Hook};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::sleep,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{
-    admission::ledger::Lease,
-    constraint::Constraints,
-    metrics::{Metrics, TenantLabels},
-    scheduler::{Scheduler, event::Finish},
-    tenant::Tenant,
-};
+pub use event::AgentEvent;
+use event::Signals;
+pub use order::{AgentOrder, Workshop};
 use purse::Purse;
 use session::Session;
 use voice::{Ending, Outlet};
@@ -46,61 +39,6 @@ pub struct Agents {
     places: Arc<Semaphore>,
 }
 
-/// A request of a tenant whose program is an agent.
-#[derive(Debug)]
-pub struct AgentOrder {
-    /// The program.
-    pub program: Arc<Program>,
-    /// What it is told of the request.
-    pub request: Request,
-    /// The request's prompt, as the program sees it.
-    pub prompt: Prompt,
-    /// Its tokens, which the tenant's limits have counted.
-    pub prompt_tokens: usize,
-    /// How tokens are chosen where the agent does not say; with a seed.
-    pub sampling: SamplerParams,
-    /// Strings that end the answer.
-    pub stop: Vec<String>,
-    /// Tokens that all of its spans may have together.
-    pub max_tokens: usize,
-    /// Tokens that each of its contexts may have.
-    pub context_length: usize,
-    /// Whose request it is.
-    pub tenant: Arc<Tenant>,
-    /// What the request holds of the tenant's limits.
-    pub lease: Lease,
-}
-
-/// What agents work with: the open model and what counts.
-#[derive(Debug, Clone)]
-pub struct Workshop {
-    /// The model.
-    pub model: Arc<Model>,
-    /// Compiles what spans have to be.
-    pub constraints: Arc<Constraints>,
-    /// Where spans are generated.
-    pub scheduler: Scheduler,
-    /// Counters.
-    pub metrics: Metrics,
-    /// Whose they are.
-    pub labels: TenantLabels,
-}
-
-/// Something that an agent says. `Ended`, `Broken` or `Refused` is the last.
-#[derive(Debug)]
-pub enum AgentEvent {
-    /// More of the answer.
-    Text(String),
-    /// The answer is this, and not what was said before.
-    Instead(String),
-    /// The answer is whole.
-    Ended(Finish),
-    /// The program failed.
-    Broken(Breach),
-    /// The program refuses the request.
-    Refused(Reject),
-}
-
 /// What a running agent says; dropping it tells the agent that nobody listens.
 #[derive(Debug)]
 pub struct AgentEvents {
@@ -113,15 +51,6 @@ impl AgentEvents {
     pub async fn next(&mut self) -> Option<AgentEvent> {
         self.receiver.recv().await
     }
-}
-
-/// Signals between an agent and those that it works for.
-#[derive(Debug, Clone)]
-pub(crate) struct Signals {
-    /// Nobody listens any more.
-    pub(crate) gone: CancellationToken,
-    /// Nothing is to be waited for any more: nobody listens, or the time of the run is over.
-    pub(crate) over: CancellationToken,
 }
 
 impl Default for Agents {

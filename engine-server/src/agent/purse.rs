@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use realm_sandbox::wire::InferenceFailure;
 
-use super::Workshop;
+use super::order::Workshop;
 use crate::{
     admission::{exceeded::Exceeded, ledger::Lease},
     metrics::{LimitLabels, Metrics, TenantLabels},

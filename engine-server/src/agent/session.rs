@@ -15,7 +15,8 @@ use realm_sandbox::{
 };
 
 use super::{
-    Signals, Workshop,
+    event::Signals,
+    order::Workshop,
     purse::{self, Purse},
     span::{Heard, listen, not_taken},
     voice::{self, Outlet},

@@ -7,7 +7,7 @@ use futures::executor::block_on;
 use realm_sandbox::{Breach, plan::Reject, wire::InferenceFailure};
 use tokio::sync::mpsc;
 
-use super::{AgentEvent, Signals};
+use super::event::{AgentEvent, Signals};
 use crate::scheduler::{
     event::{Finish, FinishReason},
     stop::{Filtered, StopFilter},
