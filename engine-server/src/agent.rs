@@ -10,17 +10,17 @@ mod session;
 mod span;
 mod voice;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread};
 
 use realm_sandbox::{Breach, BreachKind, Hook};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::sleep,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use event::AgentEvent;
-use event::Signals;
+use event::{Clock, Signals};
 pub use order::{AgentOrder, Workshop};
 use purse::Purse;
 use session::Session;
@@ -30,8 +30,6 @@ use voice::{Ending, Outlet};
 pub const MAX_AGENTS: usize = 256;
 /// Texts that wait for the client; an agent that sends more waits, too.
 const UNREAD_TEXTS: usize = 64;
-/// What the waiting for the model may last beyond the run's own bound, which is the one that the agent is told.
-const RUN_MARGIN: Duration = Duration::from_millis(50);
 
 /// The places of agents. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -66,19 +64,16 @@ impl Agents {
         let gone = CancellationToken::new();
         let signals = Signals { over: gone.child_token(), gone: gone.clone() };
         let (sender, receiver) = mpsc::channel(UNREAD_TEXTS);
-        let limit = order.program.limits().run_time + RUN_MARGIN;
-        let over = signals.over.clone();
-        let work = move || perform(order, workshop, sender, signals, place);
+        let clock = Clock {
+            limit: order.program.limits().run_time,
+            over: signals.over.clone(),
+            runtime: Handle::current(),
+        };
+        let work = move || perform(order, workshop, sender, signals, clock, place);
         thread::Builder::new().name("realm-agent".into()).spawn(work).map_err(|error| {
             tracing::error!(%error, "no thread for an agent");
             busy()
         })?;
-        tokio::spawn(async move {
-            tokio::select! {
-                () = over.cancelled() => {}
-                () = sleep(limit) => over.cancel(),
-            }
-        });
         Ok(AgentEvents { receiver, _listening: gone.drop_guard() })
     }
 }
@@ -94,13 +89,14 @@ fn perform(
     workshop: Workshop,
     sender: mpsc::Sender<AgentEvent>,
     signals: Signals,
+    clock: Clock,
     place: OwnedSemaphorePermit,
 ) {
     let _ended = signals.over.clone().drop_guard();
     let AgentOrder { program, request, prompt, prompt_tokens, sampling, stop, .. } = order;
     let purse = Purse::new(order.lease, prompt_tokens, order.max_tokens, &workshop);
     let outlet = Outlet::new(sender, signals.clone(), stop);
-    let session = Session::new(session::Parts {
+    let parts = session::Parts {
         tenant: order.tenant,
         context_length: order.context_length,
         sampling,
@@ -108,7 +104,8 @@ fn perform(
         purse: Arc::clone(&purse),
         outlet: Arc::clone(&outlet),
         signals,
-    });
+    };
+    let session = Session::new(parts, clock);
     let outcome = program
         .begin_agent(request.seed, Box::new(session))
         .and_then(|mut run| run.run(request, prompt));

@@ -286,9 +286,10 @@ impl Run {
     fn fail(&mut self, breach: Breach) -> Result<(), Breach> {
         let deserted = self.is_deserted();
         self.retire();
-        let policy = match self.agent {
-            true => FailurePolicy::Closed,
-            false => self.program.terms.policies.of(breach.hook),
+        let policy = if self.agent {
+            FailurePolicy::Closed
+        } else {
+            self.program.terms.policies.of(breach.hook)
         };
         let now = self.program.host.clock.elapsed();
         let mut ledger = self.program.ledger();

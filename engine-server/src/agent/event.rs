@@ -1,6 +1,9 @@
 //! What passes between an agent and those that it works for.
 
+use std::time::Duration;
+
 use realm_sandbox::{Breach, plan::Reject};
+use tokio::{runtime::Handle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::event::Finish;
@@ -27,4 +30,26 @@ pub(super) struct Signals {
     pub(super) gone: CancellationToken,
     /// Nothing is to be waited for any more: nobody listens, or the time of the run is over.
     pub(super) over: CancellationToken,
+}
+
+/// Ends what an agent waits for when the time of its run is over. The sandbox ends the run itself, by its own count from
+/// when the run began; this one begins at the agent's first call, so that it is never early.
+#[derive(Debug)]
+pub(super) struct Clock {
+    pub(super) limit: Duration,
+    pub(super) over: CancellationToken,
+    pub(super) runtime: Handle,
+}
+
+impl Clock {
+    /// Begins to count.
+    pub(super) fn start(self) {
+        let Self { limit, over, runtime } = self;
+        runtime.spawn(async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = sleep(limit) => over.cancel(),
+            }
+        });
+    }
 }

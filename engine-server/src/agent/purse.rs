@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Purse {
     lease: Lease,
+    /// Whether anything was read: from then on the request's prompt counts.
+    begun: bool,
     /// Of the request's prompt, whose tokens are counted already, what was not read yet.
     prepaid: usize,
     prompt_tokens: usize,
@@ -30,14 +32,14 @@ pub(super) struct Purse {
 
 impl Purse {
     pub(super) fn new(
-        mut lease: Lease,
+        lease: Lease,
         prompt_tokens: usize,
         max_tokens: usize,
         workshop: &Workshop,
     ) -> Arc<Mutex<Self>> {
-        lease.begun();
         Arc::new(Mutex::new(Self {
             lease,
+            begun: false,
             prepaid: prompt_tokens,
             prompt_tokens,
             max_tokens,
@@ -50,6 +52,7 @@ impl Purse {
 
     /// Pays for tokens that are read into a context. As many as the request's prompt has are paid already.
     pub(super) fn read(&mut self, tokens: usize) -> Result<(), InferenceFailure> {
+        self.begin();
         let prepaid = tokens.min(self.prepaid);
         let more = (tokens - prepaid) as u64;
         if more > 0 {
@@ -59,6 +62,15 @@ impl Purse {
         }
         self.prepaid -= prepaid;
         Ok(())
+    }
+
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        self.lease.begun();
+        let prompt = self.prompt_tokens as u64;
+        self.metrics.prompt_tokens.get_or_create(&self.labels).inc_by(prompt);
     }
 
     /// Tokens that a span may have.

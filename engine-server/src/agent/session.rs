@@ -15,7 +15,7 @@ use realm_sandbox::{
 };
 
 use super::{
-    event::Signals,
+    event::{Clock, Signals},
     order::Workshop,
     purse::{self, Purse},
     span::{Heard, listen, not_taken},
@@ -59,11 +59,21 @@ pub(super) struct Session {
     /// Spans that were generated so far; each has a seed of its own.
     spans: u64,
     compiled: Vec<(wire::Constraint, Constraint)>,
+    /// Until the first call.
+    clock: Option<Clock>,
 }
 
 impl Session {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, contexts: HashMap::new(), opened: 0, spans: 0, compiled: Vec::new() }
+    pub(super) fn new(parts: Parts, clock: Clock) -> Self {
+        let clock = Some(clock);
+        Self { parts, clock, contexts: HashMap::new(), opened: 0, spans: 0, compiled: Vec::new() }
+    }
+
+    /// Lets the time of the run begin; before anything that may wait.
+    fn begin(&mut self) {
+        if let Some(clock) = self.clock.take() {
+            clock.start();
+        }
     }
 
     fn add(&mut self, tokens: Vec<TokenId>) -> u64 {
@@ -147,6 +157,7 @@ impl Session {
 
 impl Inference for Session {
     fn open(&mut self) -> Answer<u64> {
+        self.begin();
         Ok(self.add(Vec::new()))
     }
 
@@ -246,6 +257,7 @@ impl Inference for Session {
     }
 
     fn emit(&mut self, text: &str) -> Answer<()> {
+        self.begin();
         let finish = purse::lock(&self.parts.purse).finish();
         voice::lock(&self.parts.outlet).emit(text, finish)
     }

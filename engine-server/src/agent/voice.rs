@@ -77,13 +77,11 @@ impl Voice {
     /// The end of the answer. A result that begins with what was sent goes on from there.
     fn end(&mut self, result: &str) -> Rest {
         let begun = result.strip_prefix(self.sent.as_str());
-        match begun.or(result.is_empty().then_some("")) {
-            Some(rest) => Rest::More(self.push_last(rest)),
-            None => {
-                self.filter = StopFilter::new(self.stop.clone());
-                Rest::Instead(self.push_last(result))
-            }
+        if let Some(rest) = begun.or(result.is_empty().then_some("")) {
+            return Rest::More(self.push_last(rest));
         }
+        self.filter = StopFilter::new(self.stop.clone());
+        Rest::Instead(self.push_last(result))
     }
 
     fn push_last(&mut self, text: &str) -> String {

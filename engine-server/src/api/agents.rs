@@ -55,7 +55,7 @@ pub(super) async fn begin(
         lease,
     };
     let agent = state.agents().start(order, workshop)?;
-    Ok((Answers::of_agent(agent, place.around(prompt_tokens)), prompt_tokens))
+    Ok((Answers::of_agent(agent, place.around()), prompt_tokens))
 }
 
 /// An agent writes one answer, as text: what asks for anything else is refused, never left out.

@@ -181,7 +181,9 @@ async fn begin_sequences(
         tracing::debug!(request_id = context.id(), %error, "not queued");
         state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
     })?;
-    let around = place.around(prepared.prompt_tokens);
+    let around = place.around();
+    let counter = around.metrics.prompt_tokens.get_or_create_owned(&around.labels);
+    counter.inc_by(prepared.prompt_tokens as u64);
     let answers = Answers::new(receivers, filters, lease, around);
     Ok(Begun { answers, prompt_tokens: prepared.prompt_tokens, syntax: prepared.syntax })
 }

@@ -42,10 +42,9 @@ impl Place<'_> {
         }
     }
 
-    /// Counts a prompt that is going to be computed, and tells answers where they belong.
-    pub(super) fn around(&self, prompt_tokens: usize) -> Around {
+    /// Where its answers belong.
+    pub(super) fn around(&self) -> Around {
         let (metrics, labels) = (self.state.metrics().clone(), self.labels());
-        metrics.prompt_tokens.get_or_create(&labels).inc_by(prompt_tokens as u64);
         let stopping = self.loaded.scheduler.stopping().clone();
         Around { metrics, labels, context: self.context.clone(), stopping }
     }
