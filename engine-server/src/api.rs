@@ -24,6 +24,7 @@ use crate::{
     state::AppState,
 };
 
+mod agents;
 mod answers;
 pub mod body;
 mod chat_completions;
@@ -46,6 +47,7 @@ mod metrics_page;
 mod models;
 mod observe;
 pub mod openai;
+mod place;
 mod prepare;
 mod rate_headers;
 mod sse;

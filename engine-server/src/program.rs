@@ -3,6 +3,7 @@
 //! request never waits for it.
 
 mod fetch;
+mod grammar;
 mod host;
 mod logit_hook;
 mod logit_threads;
@@ -31,6 +32,7 @@ use crate::{
     metrics::programs::ProgramMetrics,
     tenant::{Tenant, TenantId},
 };
+pub use grammar::{UnusableConstraint, grammar};
 pub use logit_hook::{Decided, LogitHook, Wake};
 use logit_threads::LogitThreads;
 pub use options::ProgramOptions;

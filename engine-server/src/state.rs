@@ -11,6 +11,7 @@ use realm_engine::engine::Model;
 
 use crate::{
     admission::ledger::Ledger,
+    agent::Agents,
     config::{Limits, Resolved},
     constraint::Constraints,
     health::{Health, HealthDocument, LoadedDocument},
@@ -73,6 +74,7 @@ struct Inner {
     health: Health,
     metrics: Metrics,
     programs: Programs,
+    agents: Agents,
     /// Held while the page of metrics is written.
     scrape: Mutex<()>,
     ledger: Ledger,
@@ -99,6 +101,7 @@ impl AppState {
             health: Health::loading(),
             metrics,
             programs,
+            agents: Agents::default(),
             scrape: Mutex::default(),
             ledger: Ledger::default(),
             limits,
@@ -130,6 +133,11 @@ impl AppState {
     /// The tenants' programs.
     pub fn programs(&self) -> &Programs {
         &self.inner.programs
+    }
+
+    /// The places of agents.
+    pub fn agents(&self) -> &Agents {
+        &self.inner.agents
     }
 
     /// The page of all metrics, with the counts that tenants' programs keep themselves.

@@ -147,6 +147,7 @@ impl Bench {
             stop: vec![],
             top_logprobs: None,
             constraint: None,
+            logit_hook: None,
             scores: Scores::default(),
         };
         self.scheduler.submit(tenant, (0..count).map(request).collect()).expect("room")

@@ -54,6 +54,8 @@ pub enum BreachKind {
     RequestTime,
     /// All calls of the tenant within a minute took too long.
     MinuteTime,
+    /// A whole run of an agent took too long, the model's time included.
+    RunTime,
     /// It wanted more memory.
     Memory,
     /// It wanted larger tables.
@@ -87,6 +89,7 @@ impl BreachKind {
             Self::Deadline => "deadline",
             Self::RequestTime => "request_time",
             Self::MinuteTime => "minute_time",
+            Self::RunTime => "run_time",
             Self::Memory => "memory",
             Self::Table => "table",
             Self::Stack => "stack",
@@ -162,6 +165,9 @@ impl Breach {
             ),
             BreachKind::MinuteTime => format!(
                 "may not run: the tenant's programs have used their {limit} us of this minute; try again later"
+            ),
+            BreachKind::RunTime => format!(
+                "took {spent} us together with the model, and a run may take {limit} us; generate less or raise runSeconds"
             ),
             BreachKind::Memory => format!(
                 "wanted {spent} bytes of memory and may have {limit}; use less or raise memoryLimit"

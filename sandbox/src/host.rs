@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::wire::{
-    Candidate, Constraint, Finish, InferenceFailure, LogLevel, Sampling, StoreFailure,
+    Candidate, Constraint, Finish, InferenceFailure, LogLevel, Message, Sampling, StoreFailure,
 };
 
 /// The model's tokenizer.
@@ -56,6 +56,10 @@ pub trait Clock: Send + Sync {
 pub trait Inference: Send {
     /// A context without tokens.
     fn open(&mut self) -> Result<u64, InferenceFailure>;
+    /// Tokens of a text as the next thing that the context reads.
+    fn encode(&self, context: u64, text: &str) -> Vec<u32>;
+    /// Tokens of a conversation, up to where the next answer begins.
+    fn render(&self, messages: &[Message]) -> Result<Vec<u32>, InferenceFailure>;
     /// Appends tokens; returns the context's length.
     fn append(&mut self, context: u64, tokens: &[u32]) -> Result<u32, InferenceFailure>;
     /// A context that shares what another has read.

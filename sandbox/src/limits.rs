@@ -36,6 +36,8 @@ pub struct Limits {
     pub operations: u64,
     /// Bytes that an agent may send to the client.
     pub emitted_bytes: usize,
+    /// Time of an agent's whole run on the wall, the model's included.
+    pub run_time: Duration,
     /// Contexts of the model that an agent may hold at once.
     pub contexts: usize,
     /// Tokens that an agent may read and generate in one request.
@@ -54,6 +56,7 @@ impl Default for Limits {
             log_bytes: 16 << 10,
             operations: 10_000,
             emitted_bytes: 1 << 20,
+            run_time: Duration::from_mins(2),
             contexts: 16,
             tokens: 1 << 16,
         }

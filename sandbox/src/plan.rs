@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     native::{Patterns, PatternsError, Redact},
-    wire::{Constraint, Hooks, Prompt, RawPlan, RawReject, Sampling, Trigger},
+    wire::{Constraint, Hooks, Message, Prompt, RawPlan, RawReject, Sampling, Trigger},
 };
 
 /// Stop strings of a plan.
@@ -159,11 +159,25 @@ fn check_prompt(prompt: Option<&Prompt>, vocabulary: u32) -> Result<(), Fault> {
             Err("prompt has no token; the model needs one to go on from".to_owned())
         }
         Some(Prompt::Tokens(tokens)) => check_tokens("prompt", tokens, vocabulary),
-        Some(Prompt::Chat(messages)) => {
-            check_count("prompt", messages.len(), MAX_MESSAGES)?;
-            messages.iter().try_for_each(|message| check_name("role", &message.role))
-        }
+        Some(Prompt::Chat(messages)) => check_messages(messages),
     }
+}
+
+/// Refuses a conversation that is too long, or whose roles are no names.
+pub(crate) fn check_messages(messages: &[Message]) -> Result<(), Fault> {
+    check_count("prompt", messages.len(), MAX_MESSAGES)?;
+    messages.iter().try_for_each(|message| check_name("role", &message.role))
+}
+
+/// Refuses what an agent may not ask of a span.
+pub(crate) fn check_span(
+    sampling: &Sampling,
+    constraint: Option<&Constraint>,
+    stop: &[String],
+) -> Result<(), Fault> {
+    check_sampling(sampling)?;
+    check_constraint(constraint)?;
+    check_stops(stop)
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), Fault> {

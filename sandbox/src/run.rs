@@ -34,6 +34,8 @@ pub struct Run {
     on_tokens: Option<TokenFunction>,
     on_logits: Option<LogitFunction>,
     faulted: bool,
+    /// Whether it is an agent, whose answer nobody else can give: no policy lets its request go on without it.
+    agent: bool,
 }
 
 impl Program {
@@ -59,6 +61,7 @@ impl Program {
             on_tokens: None,
             on_logits: None,
             faulted: false,
+            agent: agent.is_some(),
         };
         let started = self.may_run().and_then(|()| run.start(seed, agent));
         match started {
@@ -281,12 +284,17 @@ impl Run {
 
     /// Records a breach and ends the instance. An open policy lets the request go on.
     fn fail(&mut self, breach: Breach) -> Result<(), Breach> {
+        let deserted = self.is_deserted();
         self.retire();
-        let policy = self.program.terms.policies.of(breach.hook);
+        let policy = if self.agent {
+            FailurePolicy::Closed
+        } else {
+            self.program.terms.policies.of(breach.hook)
+        };
         let now = self.program.host.clock.elapsed();
         let mut ledger = self.program.ledger();
         ledger.counters.breach(&breach);
-        if breach.kind.is_fault() {
+        if breach.kind.is_fault() && !deserted {
             self.faulted = true;
             if ledger.breaker.failed(now) {
                 ledger.counters.suspensions += 1;
@@ -299,6 +307,12 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the client of an agent has gone: how its run ends then is nobody's fault.
+    fn is_deserted(&self) -> bool {
+        let agent = self.guest.as_ref().and_then(|guest| guest.store.data().agent.as_ref());
+        agent.is_some_and(|agent| agent.inference.cancelled())
     }
 
     fn counted<T>(&self, answer: Result<T, Reject>) -> Result<T, Reject> {

@@ -47,6 +47,7 @@ pub(crate) struct Allowance {
     operations_limit: u64,
     pub(crate) emitted_limit: usize,
     pub(crate) contexts_limit: usize,
+    run_limit: Duration,
     pub(crate) tokens_limit: u64,
 }
 
@@ -114,8 +115,23 @@ impl Allowance {
             operations_limit: limits.operations,
             emitted_limit: limits.emitted_bytes,
             contexts_limit: limits.contexts,
+            run_limit: limits.run_time,
             tokens_limit: limits.tokens,
         }
+    }
+
+    /// Ends a run that has lasted too long, the model's time included.
+    pub(crate) fn still_in_time(&self, since: Instant) -> Result<(), Violation> {
+        let spent = since.elapsed();
+        if spent <= self.run_limit {
+            return Ok(());
+        }
+        Err(Violation {
+            kind: BreachKind::RunTime,
+            limit: self.run_limit.as_micros() as u64,
+            spent: spent.as_micros() as u64,
+            detail: String::new(),
+        })
     }
 
     /// Counts one call of a capability.

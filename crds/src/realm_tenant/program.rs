@@ -12,11 +12,13 @@ pub const MEMORY_MIB_MAX: u32 = 64;
 pub const DEADLINE_MILLIS_MAX: u32 = 1000;
 /// Milliseconds of a minute.
 pub const MINUTE_MILLIS_MAX: u32 = 60_000;
+/// Seconds of an agent's run, at most.
+pub const RUN_SECONDS_MAX: u32 = 3600;
 
 const GRANTS_RULE: &str = "self.all(a, self.exists_one(b, a == b))";
 pub(crate) const GRANTS_MESSAGE: &str = "grants must be unique: remove the one given twice";
-const LIMITS_RULE: &str = "self.memoryMib >= 1 && self.memoryMib <= 64 && self.hookMillis >= 1 && self.hookMillis <= 1000 && self.tokenMillis >= 1 && self.tokenMillis <= 1000 && self.requestMillis >= 1 && self.requestMillis <= 60000 && self.minuteMillis >= 1 && self.minuteMillis <= 60000";
-pub(crate) const LIMITS_MESSAGE: &str = "memoryMib must be 1 to 64, hookMillis and tokenMillis 1 to 1000, requestMillis and minuteMillis 1 to 60000";
+const LIMITS_RULE: &str = "self.memoryMib >= 1 && self.memoryMib <= 64 && self.hookMillis >= 1 && self.hookMillis <= 1000 && self.tokenMillis >= 1 && self.tokenMillis <= 1000 && self.requestMillis >= 1 && self.requestMillis <= 60000 && self.minuteMillis >= 1 && self.minuteMillis <= 60000 && self.runMillis >= 1 && self.runMillis <= 60000 && self.runSeconds >= 1 && self.runSeconds <= 3600";
+pub(crate) const LIMITS_MESSAGE: &str = "memoryMib must be 1 to 64, hookMillis and tokenMillis 1 to 1000, requestMillis, minuteMillis and runMillis 1 to 60000, runSeconds 1 to 3600";
 
 /// A WebAssembly component that runs on the tenant's own requests, beside the model. See docs/sandbox.md.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -34,7 +36,7 @@ pub struct TenantProgram {
 
     /// What the program may reach. It is refused when it imports anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 6))]
+    #[schemars(length(max = 7))]
     #[x_kube(validation = Rule::new(GRANTS_RULE).message(GRANTS_MESSAGE))]
     pub grants: Vec<Grant>,
 
@@ -65,6 +67,8 @@ pub enum Grant {
     Tokenizer,
     /// Keys and values of the tenant, in the memory of the pod.
     Store,
+    /// The model, for a program that drives generation itself.
+    Inference,
 }
 
 /// What becomes of a request whose program fails.
@@ -91,6 +95,10 @@ pub struct ProgramLimits {
     pub request_millis: u32,
     /// Milliseconds of all hooks of the tenant within a minute, in each pod.
     pub minute_millis: u32,
+    /// Milliseconds of an agent's own work in one run, without what it waits for the model.
+    pub run_millis: u32,
+    /// Seconds of one run of an agent, with the model.
+    pub run_seconds: u32,
 }
 
 impl Default for ProgramLimits {
@@ -101,6 +109,8 @@ impl Default for ProgramLimits {
             token_millis: 1,
             request_millis: 100,
             minute_millis: 6000,
+            run_millis: 100,
+            run_seconds: 120,
         }
     }
 }
@@ -116,5 +126,7 @@ impl ProgramLimits {
             && deadline(self.token_millis)
             && total(self.request_millis)
             && total(self.minute_millis)
+            && total(self.run_millis)
+            && (1..=RUN_SECONDS_MAX).contains(&self.run_seconds)
     }
 }

@@ -123,6 +123,16 @@ impl Lease {
         self.prompt = 0;
     }
 
+    /// Counts tokens that an agent reads beside its request's prompt.
+    pub fn read(&mut self, now: Timestamp, tokens: u64) -> Result<(), Exceeded> {
+        lock(&self.account.quota).read(&self.tenant.limits, now, tokens)
+    }
+
+    /// Whether the tenant's limits leave anything for more of the answer.
+    pub fn more(&self, now: Timestamp) -> Result<(), Exceeded> {
+        lock(&self.account.quota).more(&self.tenant.limits, now, self.reserved)
+    }
+
     /// Counts tokens of the answer.
     pub fn spend(&mut self, now: Timestamp, tokens: usize) {
         let mut quota = lock(&self.account.quota);

@@ -81,6 +81,42 @@ impl Quota {
         Ok(Reserved { tokens: reserved, day: DayNumber::of(now) })
     }
 
+    /// Counts tokens that an agent reads beside its request's prompt, or says why not and counts nothing.
+    pub fn read(
+        &mut self,
+        limits: &LimitsEntry,
+        now: Timestamp,
+        tokens: u64,
+    ) -> Result<(), Exceeded> {
+        self.flow(limits, now);
+        if let Some(limit) = limits.input_tokens_per_minute {
+            grant(&self.input, Limit::InputTokensPerMinute, limit, tokens)?;
+        }
+        if let Some(limit) = limits.tokens_per_day {
+            self.grant_day(limit, now, tokens)?;
+        }
+        self.input.take(tokens);
+        self.day.take(tokens);
+        Ok(())
+    }
+
+    /// Whether anything is left for more of an answer: of what was set aside for it, or at all.
+    pub fn more(
+        &mut self,
+        limits: &LimitsEntry,
+        now: Timestamp,
+        reserved: Reserved,
+    ) -> Result<(), Exceeded> {
+        if reserved.tokens > 0 {
+            return Ok(());
+        }
+        self.flow(limits, now);
+        if let Some(limit) = limits.output_tokens_per_minute {
+            grant(&self.output, Limit::OutputTokensPerMinute, limit, 1)?;
+        }
+        limits.tokens_per_day.map_or(Ok(()), |limit| self.grant_day(limit, now, 1))
+    }
+
     /// Counts tokens of an answer: those set aside first.
     pub fn spend(
         &mut self,
@@ -241,6 +277,28 @@ mod tests {
         let refused = refusal(quota.prompt(&limits, at(0), 1, 0));
         assert_eq!(refused, (Limit::OutputTokensPerMinute, Some(31)), "a debt of 30 and the one");
         assert_eq!(quota.day.left(200), 200 - 10 - 20 - 10 - 70);
+    }
+
+    #[test]
+    fn an_agent_reads_and_goes_on_while_anything_is_left() {
+        let limits = LimitsEntry {
+            input_tokens_per_minute: Some(100),
+            output_tokens_per_minute: Some(60),
+            ..NONE
+        };
+        let mut quota = Quota::default();
+        let mut asked = quota.prompt(&limits, at(0), 40, 60).unwrap();
+        assert_eq!(quota.read(&limits, at(0), 60), Ok(()));
+        let refused = quota.read(&limits, at(0), 1).unwrap_err();
+        assert_eq!((refused.limit, refused.left), (Limit::InputTokensPerMinute, 0));
+        assert_eq!(quota.more(&limits, at(0), asked), Ok(()), "60 are set aside");
+        quota.spend(&limits, at(0), &mut asked, 60);
+        let refused = quota.more(&limits, at(0), asked).unwrap_err();
+        assert_eq!(refused.limit, Limit::OutputTokensPerMinute);
+        assert_eq!(quota.more(&limits, at(1), asked), Ok(()), "a second gives one back");
+        let day = LimitsEntry { tokens_per_day: Some(100), ..NONE };
+        let silent = quota.prompt(&day, at(90), 9, 0);
+        assert_eq!(refusal(silent).0, Limit::TokensPerDay, "160 are used");
     }
 
     #[test]

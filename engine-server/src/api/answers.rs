@@ -3,7 +3,10 @@
 
 use std::{collections::VecDeque, iter::repeat_with, time::Instant};
 
-use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    stream::{self, BoxStream, SelectAll},
+};
 use jiff::Timestamp;
 use realm_sandbox::{
     Breach,
@@ -17,23 +20,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::ledger::Lease,
+    agent::{AgentEvent, AgentEvents},
     api::{context::RequestContext, error::ApiError, openai::Usage},
     metrics::{Metrics, ModelLabels, TenantLabels, observe_seconds},
     scheduler::{
         EventReceiver,
-        event::{Event, Failure, Finish, FinishReason, Output, ScoredToken},
+        event::{Event, Failure, Finish, Output, ScoredToken},
     },
 };
 
 /// The events of all answers to a request.
 pub(super) struct Answers {
-    events: SelectAll<futures::stream::BoxStream<'static, (usize, Option<Event>)>>,
+    events: SelectAll<BoxStream<'static, (usize, Option<Heard>)>>,
     clocks: Vec<Clock>,
     open: usize,
-    metrics: Metrics,
-    labels: TenantLabels,
-    context: RequestContext,
-    stopping: CancellationToken,
+    around: Around,
     completion_tokens: usize,
     cached_tokens: usize,
     /// What each answer's text passes through; empty without a program that looks at answers.
@@ -42,7 +43,28 @@ pub(super) struct Answers {
     cuts: Vec<CancellationToken>,
     /// What happened and was not told yet.
     ready: VecDeque<(usize, Answer)>,
-    lease: Lease,
+    /// What the request holds of its tenant's limits; an agent has it itself.
+    lease: Option<Lease>,
+}
+
+/// Where a request is answered: what counts it, and what ends it.
+pub(super) struct Around {
+    /// Counters.
+    pub metrics: Metrics,
+    /// Whose they are.
+    pub labels: TenantLabels,
+    /// The request.
+    pub context: RequestContext,
+    /// Cancelled when the server gives up what still runs.
+    pub stopping: CancellationToken,
+}
+
+/// What a sequence or an agent says.
+#[derive(Debug)]
+enum Heard {
+    Said(Event),
+    Instead(String),
+    Broken(Broken),
 }
 
 /// When the tokens of one answer came.
@@ -78,6 +100,20 @@ pub(super) enum Broken {
     Refused(Reject),
 }
 
+impl From<AgentEvent> for Heard {
+    fn from(event: AgentEvent) -> Self {
+        match event {
+            AgentEvent::Text(text) => {
+                Self::Said(Event::Output(Output { text, ..Output::default() }))
+            }
+            AgentEvent::Instead(text) => Self::Instead(text),
+            AgentEvent::Ended(finish) => Self::Said(Event::Finished(finish)),
+            AgentEvent::Broken(breach) => Self::Broken(Broken::Program(breach)),
+            AgentEvent::Refused(reject) => Self::Broken(Broken::Refused(reject)),
+        }
+    }
+}
+
 impl From<Broken> for ApiError {
     fn from(broken: Broken) -> Self {
         match broken {
@@ -93,32 +129,43 @@ impl Answers {
     pub(super) fn new(
         receivers: Vec<EventReceiver>,
         filters: Vec<Option<Filter>>,
-        metrics: Metrics,
-        labels: TenantLabels,
-        context: RequestContext,
-        stopping: CancellationToken,
         mut lease: Lease,
+        around: Around,
     ) -> Self {
         lease.begun();
-        let open = receivers.len();
+        let said = |receiver| ReceiverStream::new(receiver).map(Heard::Said).boxed();
+        Self::over(receivers.into_iter().map(said).collect(), filters, Some(lease), around)
+    }
+
+    /// Listens to an agent, whose answer it is.
+    pub(super) fn of_agent(agent: AgentEvents, around: Around) -> Self {
+        let said = stream::unfold(agent, |mut agent| async move {
+            let event = agent.next().await?;
+            Some((Heard::from(event), agent))
+        });
+        Self::over(vec![said.boxed()], Vec::new(), None, around)
+    }
+
+    fn over(
+        streams: Vec<BoxStream<'static, Heard>>,
+        filters: Vec<Option<Filter>>,
+        lease: Option<Lease>,
+        around: Around,
+    ) -> Self {
+        let open = streams.len();
         let clocks = vec![Clock::default(); open];
         let cuts: Vec<_> = repeat_with(CancellationToken::new).take(open).collect();
         let mut events = SelectAll::new();
-        for (index, receiver) in receivers.into_iter().enumerate() {
-            let end = futures::stream::once(async move { (index, None) });
-            let stream =
-                ReceiverStream::new(receiver).take_until(cuts[index].clone().cancelled_owned());
-            let stream = stream.map(move |event| (index, Some(event))).chain(end);
-            events.push(stream.boxed());
+        for (index, stream) in streams.into_iter().enumerate() {
+            let end = stream::once(async move { (index, None) });
+            let stream = stream.take_until(cuts[index].clone().cancelled_owned());
+            events.push(stream.map(move |heard| (index, Some(heard))).chain(end).boxed());
         }
         Self {
             events,
             clocks,
             open,
-            metrics,
-            labels,
-            context,
-            stopping,
+            around,
             completion_tokens: 0,
             cached_tokens: 0,
             filters,
@@ -146,7 +193,7 @@ impl Answers {
             }
             let passed = match self.listen().await? {
                 Ok((index, answer)) => self.pass(index, answer).await,
-                Err(failure) => Err(Broken::Sequence(failure)),
+                Err(broken) => Err(broken),
             };
             if let Err(broken) = passed {
                 self.open = 0;
@@ -202,11 +249,7 @@ impl Answers {
         finish: Finish,
     ) -> Result<(), Broken> {
         let beside = filter.ends_in_guest();
-        let why = match finish.reason {
-            FinishReason::Stop => WireFinish::Stop,
-            FinishReason::Length => WireFinish::Length,
-            FinishReason::Filtered => WireFinish::Filtered,
-        };
+        let why = finish.reason.into();
         let used = wire::Usage {
             completion_tokens: finish.completion_tokens as u32,
             ..wire::Usage::default()
@@ -233,86 +276,99 @@ impl Answers {
     }
 
     /// The next event of the sequences; `None` when all have ended.
-    async fn listen(&mut self) -> Option<Result<(usize, Answer), Failure>> {
+    async fn listen(&mut self) -> Option<Result<(usize, Answer), Broken>> {
         while self.open > 0 {
-            let event = tokio::select! {
+            let heard = tokio::select! {
                 biased;
-                event = self.events.next() => event,
-                () = self.stopping.cancelled() => return Some(Err(self.failed(Failure::Stopping))),
+                heard = self.events.next() => heard,
+                () = self.around.stopping.cancelled() => {
+                    return Some(Err(self.failed(Failure::Stopping)));
+                }
             };
-            match event {
-                // What a sequence still had to say when it was cut.
-                Some((index, Some(_))) if self.clocks[index].ended => {}
-                Some((index, Some(Event::Scored(scored)))) => {
-                    return Some(Ok((index, Answer::Scored(scored))));
-                }
-                Some((index, Some(Event::Output(output)))) => {
-                    self.measure(index, output.tokens);
-                    return Some(Ok((index, Answer::Output(output))));
-                }
-                Some((index, Some(Event::Finished(finish)))) => {
-                    self.open -= 1;
-                    self.finished(index, finish);
-                    return Some(Ok((index, Answer::Finished(finish))));
-                }
-                Some((_, Some(Event::Failed(failure)))) => return Some(Err(self.failed(failure))),
-                // A channel that closes after its last event is no news; one that closes before it means that the
-                // scheduler thread is gone.
-                Some((index, None)) if self.clocks[index].ended => {}
+            match heard {
+                // What a sequence still had to say when it was cut, or that its channel is closed.
+                Some((index, _)) if self.clocks[index].ended => {}
+                Some((index, Some(heard))) => return Some(self.hear(index, heard)),
+                // One that closes before its last event means that the scheduler thread, or the agent's, is gone.
                 Some((_, None)) | None => return Some(Err(self.failed(Failure::Engine))),
             }
         }
         None
     }
 
+    fn hear(&mut self, index: usize, heard: Heard) -> Result<(usize, Answer), Broken> {
+        let answer = match heard {
+            Heard::Said(Event::Output(output)) => {
+                self.measure(index, output.tokens);
+                Answer::Output(output)
+            }
+            Heard::Said(Event::Scored(scored)) => Answer::Scored(scored),
+            Heard::Said(Event::Finished(finish)) => {
+                self.open -= 1;
+                self.finished(index, finish);
+                Answer::Finished(finish)
+            }
+            Heard::Said(Event::Failed(failure)) => return Err(self.failed(failure)),
+            Heard::Instead(text) => Answer::Replaced(text),
+            Heard::Broken(broken) => return Err(broken),
+        };
+        Ok((index, answer))
+    }
+
+    /// Counts tokens as they come. An agent counts its own; of its texts only the first is timed, because what lies
+    /// between the others is the agent's choice.
     fn measure(&mut self, index: usize, tokens: usize) {
         let now = Instant::now();
-        self.lease.spend(Timestamp::now(), tokens);
-        self.metrics.output_tokens.get_or_create(&self.labels).inc_by(tokens as u64);
+        let Around { metrics, labels, context, .. } = &self.around;
+        let counted = self.lease.is_some();
+        if let Some(lease) = &mut self.lease {
+            lease.spend(Timestamp::now(), tokens);
+            metrics.output_tokens.get_or_create(labels).inc_by(tokens as u64);
+        }
         let clock = &mut self.clocks[index];
         clock.tokens += tokens;
         match clock.last.replace(now) {
             None => {
                 clock.first = Some(now);
-                let since = now.duration_since(self.context.started());
-                observe_seconds(&self.metrics.time_to_first_token, &self.labels, since);
+                let since = now.duration_since(context.started());
+                observe_seconds(&metrics.time_to_first_token, labels, since);
             }
-            Some(last) => {
-                let labels = ModelLabels { model: self.labels.model.clone() };
-                observe_seconds(
-                    &self.metrics.inter_token_latency,
-                    &labels,
-                    now.duration_since(last),
-                );
+            Some(last) if counted => {
+                let labels = ModelLabels { model: labels.model.clone() };
+                observe_seconds(&metrics.inter_token_latency, &labels, now.duration_since(last));
             }
+            Some(_) => {}
         }
     }
 
     fn finished(&mut self, index: usize, finish: Finish) {
         self.completion_tokens += finish.completion_tokens;
         self.cached_tokens += finish.cached_tokens;
+        let counted = self.lease.is_some();
         let clock = &mut self.clocks[index];
         clock.ended = true;
-        if let (Some(first), Some(last), later @ 1..) =
-            (clock.first, clock.last, finish.completion_tokens.saturating_sub(1))
+        if let (Some(first), Some(last), later @ 1.., true) =
+            (clock.first, clock.last, finish.completion_tokens.saturating_sub(1), counted)
         {
             let each = last.duration_since(first) / later as u32;
-            observe_seconds(&self.metrics.time_per_output_token, &self.labels, each);
+            let Around { metrics, labels, .. } = &self.around;
+            observe_seconds(&metrics.time_per_output_token, labels, each);
         }
     }
 
-    fn failed(&mut self, failure: Failure) -> Failure {
+    fn failed(&mut self, failure: Failure) -> Broken {
         self.open = 0;
-        failure
+        Broken::Sequence(failure)
     }
 }
 
 impl Drop for Answers {
     /// Tokens that were computed and that nobody fetched count as well.
     fn drop(&mut self) {
-        while let Some(Some((_, event))) = unconstrained(self.events.next()).now_or_never() {
-            if let Some(Event::Output(output)) = event {
-                self.lease.spend(Timestamp::now(), output.tokens);
+        let Some(lease) = &mut self.lease else { return };
+        while let Some(Some((_, heard))) = unconstrained(self.events.next()).now_or_never() {
+            if let Some(Heard::Said(Event::Output(output))) = heard {
+                lease.spend(Timestamp::now(), output.tokens);
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     api::{
         body::read_json, completion_request, context::RequestContext, error::ApiError, fields,
-        flow, prepare::check_tokens,
+        flow, place::beside, prepare::check_tokens,
     },
     state::AppState,
 };
@@ -39,7 +39,7 @@ pub(super) async fn handle(
     flow::check_named(&state, name.as_deref())?;
     let tokens = completion_request::tokens("tokens", &list)?;
     let model = Arc::clone(&loaded.model);
-    let prompt = flow::beside("detokenizing", move || {
+    let prompt = beside("detokenizing", move || {
         check_tokens("tokens", &tokens, &model)?;
         Ok::<_, ApiError>(model.tokenizer().decode(&tokens))
     });

@@ -24,12 +24,12 @@ use crate::{
         embedding_request::{EmbeddingRequest, Encoding},
         error::ApiError,
         flow,
+        place::{Place, beside},
         prepare::check_tokens,
         vectors::{self, TextUsage, VectorDocument, VectorList},
     },
-    metrics::TenantLabels,
     scheduler::{embedding::Vectors, event::Failure},
-    state::{AppState, Loaded},
+    state::AppState,
 };
 
 /// Tokens of all texts of a request, at most.
@@ -51,15 +51,16 @@ pub(super) async fn handle(
     check_embeds(&loaded.model)?;
     let length = vectors::length(request.dimensions, loaded.model.info())?;
     let longest = loaded.scheduler.longest_text();
-    let longest = longest.min(flow::room(&state, &context, loaded)?.context_length);
+    let place = Place::new(&state, &context, loaded)?;
+    let longest = longest.min(place.room().context_length);
     let EmbeddingRequest { inputs, encoding, .. } = request;
     let model = Arc::clone(&loaded.model);
-    let texts = flow::beside("tokenizing", move || tokens(&inputs, &model, longest)).await??;
+    let texts = beside("tokenizing", move || tokens(&inputs, &model, longest)).await??;
     let tokens = texts.iter().map(|text| text.len()).sum();
-    let vectors = embed(&state, &context, loaded, texts, tokens).await?;
+    let vectors = embed(place, texts, tokens).await?;
     let model = state.serving().config.served_name.clone();
     let written = move || write(&model, vectors, tokens, length, encoding);
-    let json = flow::beside("writing vectors", written).await?.map_err(|error| {
+    let json = beside("writing vectors", written).await?.map_err(|error| {
         tracing::error!(%error, "vectors cannot be written as JSON");
         ApiError::internal("the vectors cannot be written as JSON")
     })?;
@@ -130,21 +131,15 @@ fn text_tokens(
 
 /// Counts the tokens, waits for the request's turn, and for its vectors.
 async fn embed(
-    state: &AppState,
-    context: &RequestContext,
-    loaded: &Loaded,
+    place: Place<'_>,
     texts: Vec<Arc<[TokenId]>>,
     tokens: usize,
 ) -> Result<Vectors, ApiError> {
-    let mut lease = flow::take_turn(state, context, loaded, tokens as u64, 0).await?;
-    let tenant = flow::tenant_of(context)?;
-    let labels = TenantLabels {
-        tenant: tenant.label.clone(),
-        model: state.serving().config.served_name.clone(),
-    };
-    let receiver = flow::queued(state, context, loaded.scheduler.embed(tenant, texts))?;
+    let Place { state, tenant, loaded, .. } = place;
+    let mut lease = place.take_turn(tokens, None).await?;
+    let receiver = place.queued(loaded.scheduler.embed(tenant, texts))?;
     lease.begun();
-    state.metrics().prompt_tokens.get_or_create(&labels).inc_by(tokens as u64);
+    state.metrics().prompt_tokens.get_or_create(&place.labels()).inc_by(tokens as u64);
     let vectors = tokio::select! {
         biased;
         vectors = receiver => vectors,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::{http::HeaderMap, response::Response};
 use jiff::Timestamp;
+use realm_sandbox::{Hook, Program};
 
 use crate::{
-    admission::{authenticate, exceeded::Exceeded, ledger::Lease},
+    admission::authenticate,
     api::{
+        agents,
         answers::Answers,
         context::RequestContext,
         echo::Echo,
@@ -15,15 +17,15 @@ use crate::{
         generation::Delivery,
         guided::{Asked, Guided, guide, program_of},
         openai::Head,
-        prepare::{Order, Prepared, Room, prepare},
+        place::{Place, beside, limit_reached},
+        prepare::{Order, Prepared, prepare},
         sse::{self, StreamOptions},
         tools::ToolSyntax,
         whole,
         wire::Wire,
     },
     health::Status,
-    metrics::{LimitLabels, ReasonLabels, TenantLabels},
-    scheduler::event::{Failure, SubmitError},
+    metrics::ReasonLabels,
     state::{AppState, Loaded},
     tenant::Tenant,
 };
@@ -65,23 +67,6 @@ fn count_request(
         .map_err(|exceeded| limit_reached(state, context, tenant, exceeded))
 }
 
-/// Counts a refusal by a limit of the tenant.
-fn limit_reached(
-    state: &AppState,
-    context: &RequestContext,
-    tenant: &Tenant,
-    exceeded: Exceeded,
-) -> ApiError {
-    tracing::debug!(request_id = context.id(), %exceeded, "refused by a limit");
-    let labels = LimitLabels {
-        tenant: tenant.label.clone(),
-        model: state.serving().config.served_name.clone(),
-        limit: exceeded.limit.field(),
-    };
-    state.metrics().limit_refusals.get_or_create(&labels).inc();
-    exceeded.into()
-}
-
 /// The open model, when requests are answered.
 pub(super) fn ready(state: &AppState) -> Result<&Loaded, ApiError> {
     let health = state.health();
@@ -105,32 +90,6 @@ pub(super) fn check_model(state: &AppState, name: &str) -> Result<(), ApiError> 
 /// The same where a request need not name its model.
 pub(super) fn check_named(state: &AppState, name: Option<&str>) -> Result<(), ApiError> {
     name.map_or(Ok(()), |name| check_model(state, name))
-}
-
-/// What the server and the limits of the request's tenant leave for a prompt.
-pub(super) fn room(
-    state: &AppState,
-    context: &RequestContext,
-    loaded: &Loaded,
-) -> Result<Room, ApiError> {
-    let limits = &tenant_of(context)?.limits;
-    Ok(Room::new(loaded.context_length, state.limits().default_output_tokens, limits))
-}
-
-/// Whose a request is that has entered.
-pub(super) fn tenant_of(context: &RequestContext) -> Result<&Arc<Tenant>, ApiError> {
-    context.tenant().ok_or_else(|| ApiError::internal("the request has no tenant"))
-}
-
-/// Computes beside the async threads.
-pub(super) async fn beside<T: Send + 'static>(
-    what: &'static str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, what, "work beside the async threads failed");
-        ApiError::internal(format!("{what} failed; the cause is in the server's log"))
-    })
 }
 
 /// The part of an answer's documents that says where it comes from.
@@ -179,7 +138,7 @@ pub(super) async fn answer<W: Wire>(
     }
 }
 
-/// A request whose sequences are queued.
+/// A request whose sequences are queued, or whose agent runs.
 struct Begun {
     answers: Answers,
     prompt_tokens: usize,
@@ -192,15 +151,28 @@ async fn begin(
     context: &RequestContext,
     order: Order,
 ) -> Result<Begun, ApiError> {
-    let loaded = ready(state)?;
-    let tenant = tenant_of(context)?;
-    let room = room(state, context, loaded)?;
-    let program = program_of(state, tenant)?;
+    let place = Place::new(state, context, ready(state)?)?;
+    match program_of(state, place.tenant)? {
+        Some(program) if program.has(Hook::Run) => {
+            let (answers, prompt_tokens) = agents::begin(place, order, program).await?;
+            Ok(Begun { answers, prompt_tokens, syntax: None, echoes: Vec::new() })
+        }
+        program => begin_sequences(place, order, program).await,
+    }
+}
+
+async fn begin_sequences(
+    place: Place<'_>,
+    order: Order,
+    program: Option<Arc<Program>>,
+) -> Result<Begun, ApiError> {
+    let Place { state, context, tenant, loaded } = place;
     let told = Asked::new(state, context, tenant);
     let asked = order.generation.max_tokens.is_some();
     let model = Arc::clone(&loaded.model);
     let constraints = Arc::clone(&loaded.constraints);
     let programs = state.programs().clone();
+    let room = place.room();
     let preparing = beside("preparing the prompt", move || {
         let guided = match program {
             Some(program) => guide(&programs, &program, order, &told)?,
@@ -215,59 +187,15 @@ async fn begin(
         Ok::<_, ApiError>((prepared, filters))
     });
     let (prepared, filters) = preparing.await??;
-    let answer: usize = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
-    let (prompt, answer) = (prepared.prompt_tokens as u64, if asked { answer as u64 } else { 0 });
-    let lease = take_turn(state, context, loaded, prompt, answer).await?;
-    let labels = TenantLabels {
-        tenant: tenant.label.clone(),
-        model: state.serving().config.served_name.clone(),
-    };
+    let answer = prepared.sequences.iter().map(|sequence| sequence.max_tokens).sum();
+    let lease = place.take_turn(prepared.prompt_tokens, asked.then_some(answer)).await?;
     let Prepared { sequences, prompt_tokens, syntax, echoes } = prepared;
-    let receivers = queued(state, context, loaded.scheduler.submit(tenant, sequences))?;
-    state.metrics().prompt_tokens.get_or_create(&labels).inc_by(prompt_tokens as u64);
-    let answers = Answers::new(
-        receivers,
-        filters,
-        state.metrics().clone(),
-        labels,
-        context.clone(),
-        loaded.scheduler.stopping().clone(),
-        lease,
-    );
+    let receivers = place.queued(loaded.scheduler.submit(tenant, sequences))?;
+    let around = place.around();
+    let counter = around.metrics.prompt_tokens.get_or_create_owned(&around.labels);
+    counter.inc_by(prompt_tokens as u64);
+    let answers = Answers::new(receivers, filters, lease, around);
     Ok(Begun { answers, prompt_tokens, syntax, echoes })
-}
-
-/// Counts what the queue refuses.
-pub(super) fn queued<T>(
-    state: &AppState,
-    context: &RequestContext,
-    submitted: Result<T, SubmitError>,
-) -> Result<T, ApiError> {
-    submitted.map_err(|error| {
-        tracing::debug!(request_id = context.id(), %error, "not queued");
-        state.metrics().rejections.get_or_create(&ReasonLabels { reason: "queue" }).inc();
-        error.into()
-    })
-}
-
-/// Counts the request's tokens and waits for its turn among the tenant's requests. `answer` is 0 when the request does not
-/// name the length of its answers.
-pub(super) async fn take_turn(
-    state: &AppState,
-    context: &RequestContext,
-    loaded: &Loaded,
-    prompt: u64,
-    answer: u64,
-) -> Result<Lease, ApiError> {
-    let tenant = tenant_of(context)?;
-    let reached = |exceeded| limit_reached(state, context, tenant, exceeded);
-    let account = state.ledger().account(&tenant.id);
-    let mut lease = account.open(tenant, Timestamp::now(), prompt, answer).map_err(reached)?;
-    tokio::select! {
-        turn = lease.turn() => turn.map_err(reached)?,
-        () = loaded.scheduler.stopping().cancelled() => return Err(Failure::Stopping.into()),
-    }
-    Ok(lease)
 }
 
 fn unavailable(status: Status) -> ApiError {

@@ -21,8 +21,7 @@ use crate::{
         prepare::{Order, PromptSource},
         structured::Structure,
     },
-    constraint::{Grammar, SchemaRules},
-    program::{LogitHook, Programs, Standing},
+    program::{LogitHook, Programs, Standing, grammar},
     state::AppState,
     tenant::Tenant,
 };
@@ -96,7 +95,8 @@ impl Asked {
         }
     }
 
-    fn request(&self, order: &Order) -> Request {
+    /// The request as the program is told of it.
+    pub(super) fn request(&self, order: &Order) -> Request {
         let max_tokens = order.generation.max_tokens.unwrap_or(self.default_output_tokens);
         Request {
             id: self.id.clone(),
@@ -121,11 +121,6 @@ pub(super) fn guide(
     mut order: Order,
     asked: &Asked,
 ) -> Result<Guided, ApiError> {
-    if program.has(Hook::Run) && !program.has(Hook::OnRequest) {
-        let message =
-            "the tenant's program is an agent, which this release of the server does not run";
-        return Err(ApiError::unavailable("program_refused", message));
-    }
     check_shown(&order)?;
     let mut run = program.begin(seed(&order))?;
     let plan = run.on_request(asked.request(&order), shown(&order)?)??;
@@ -141,7 +136,7 @@ fn seed(order: &Order) -> u64 {
 }
 
 /// The prompt as the program sees it.
-fn shown(order: &Order) -> Result<Shown, ApiError> {
+pub(super) fn shown(order: &Order) -> Result<Shown, ApiError> {
     match &order.source {
         PromptSource::Chat { turns, .. } => Ok(Shown::Chat(
             turns
@@ -231,20 +226,11 @@ fn check_own_prompt(order: &Order) -> Result<(), ApiError> {
 
 /// What the program wants the answer to be; it takes the place of what the client asked for.
 fn structure(constraint: &Constraint) -> Result<Structure, ApiError> {
-    let grammar = match constraint {
-        Constraint::JsonSchema(text) => match serde_json::from_str(text) {
-            Ok(schema) => Grammar::json_schema(schema, SchemaRules::Plain),
-            Err(error) => return Err(unusable(&error)),
-        },
-        Constraint::Regex(expression) => Grammar::regex(expression.clone()),
-        Constraint::Lark(grammar) => Grammar::lark(grammar.clone()),
-    };
-    let grammar = grammar.map_err(|error| unusable(&error))?;
+    let grammar = grammar(constraint).map_err(|error| {
+        let message = format!("the constraint of the tenant's program cannot be used: {error}");
+        ApiError::unexecuted(&message)
+    })?;
     Ok(Structure { field: "the tenant's program: constraint".to_owned(), grammar })
-}
-
-fn unusable(error: &dyn std::error::Error) -> ApiError {
-    ApiError::unexecuted(&format!("the constraint of the tenant's program cannot be used: {error}"))
 }
 
 /// The program's prompt in the place of the client's; what the model may call stays. A program sees no calls, so it
@@ -276,7 +262,8 @@ fn source(prompt: &Shown, before: &PromptSource) -> Result<PromptSource, ApiErro
     Ok(PromptSource::Chat { turns: messages.iter().map(turn).collect(), tools })
 }
 
-fn has_calls(turn: &Turn) -> bool {
+/// Whether a turn calls tools or answers a call.
+pub(super) fn has_calls(turn: &Turn) -> bool {
     !turn.tool_calls.is_empty() || turn.tool_call_id.is_some()
 }
 

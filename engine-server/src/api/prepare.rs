@@ -105,24 +105,12 @@ pub(super) fn prepare(
     constraints: &Constraints,
     room: Room,
 ) -> Result<Prepared, ApiError> {
-    check_generates(model)?;
-    check_bias(&order.generation, model)?;
-    check_answer(&order.generation, room)?;
-    let prompts = match &order.source {
-        PromptSource::Chat { turns, tools } => {
-            vec![chat_tokens(turns, tools.as_ref(), model, room)?]
-        }
-        PromptSource::Prompts(prompts) => prompts
-            .iter()
-            .map(|prompt| prompt_tokens(prompt, order.extras.suffix.as_deref(), model, room))
-            .collect::<Result<_, _>>()?,
-    };
+    let prompts = prompts(order, model, room)?;
     let constraint = constraint(order, model, constraints)?;
     let syntax = order.source.tools().map(|_| syntax(model)).transpose()?;
     let echoes = order.echoes(&prompts, model);
     let mut prepared = Prepared { sequences: Vec::new(), prompt_tokens: 0, syntax, echoes };
     for prompt in prompts {
-        check_length(order.field, prompt.len(), room)?;
         prepared.prompt_tokens += prompt.len();
         let left = room.context_length - prompt.len();
         let max_tokens =
@@ -135,6 +123,30 @@ pub(super) fn prepare(
         }
     }
     Ok(prepared)
+}
+
+/// Tokens of the prompts, with all checks of a request that generates, and without a sequence.
+pub(super) fn prompt_length(order: &Order, model: &Model, room: Room) -> Result<usize, ApiError> {
+    Ok(prompts(order, model, room)?.iter().map(Vec::len).sum())
+}
+
+fn prompts(order: &Order, model: &Model, room: Room) -> Result<Vec<Vec<TokenId>>, ApiError> {
+    check_generates(model)?;
+    check_bias(&order.generation, model)?;
+    check_answer(&order.generation, room)?;
+    let prompts = match &order.source {
+        PromptSource::Chat { turns, tools } => {
+            vec![chat_tokens(turns, tools.as_ref(), model, room)?]
+        }
+        PromptSource::Prompts(prompts) => prompts
+            .iter()
+            .map(|prompt| prompt_tokens(prompt, order.extras.suffix.as_deref(), model, room))
+            .collect::<Result<_, _>>()?,
+    };
+    for prompt in &prompts {
+        check_length(order.field, prompt.len(), room)?;
+    }
+    Ok(prompts)
 }
 
 /// The choices of one prompt differ by their seed.

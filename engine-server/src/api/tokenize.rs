@@ -18,6 +18,7 @@ use crate::{
         error::ApiError,
         fields::Fields,
         flow,
+        place::{Place, beside},
         prepare::{Room, render, text_bytes},
     },
     state::AppState,
@@ -78,9 +79,9 @@ pub(super) async fn handle(
     let loaded = flow::ready(&state)?;
     let request = Request::parse(read_json(&headers, body, state.limits()).await?)?;
     flow::check_named(&state, request.model.as_deref())?;
-    let room = flow::room(&state, &context, loaded)?;
+    let room = Place::new(&state, &context, loaded)?.room();
     let model = Arc::clone(&loaded.model);
-    flow::beside("tokenizing", move || tokenize(&request, &model, room)).await?.map(Json)
+    beside("tokenizing", move || tokenize(&request, &model, room)).await?.map(Json)
 }
 
 impl Request {

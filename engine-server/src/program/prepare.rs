@@ -7,8 +7,8 @@ use realm_crds::realm_tenant::program::{
 };
 use realm_engine::engine::Model;
 use realm_sandbox::{
-    Admission, Cache, Capability, Engine, FailurePolicy, Limits, LoadError, Policies, Program,
-    Terms,
+    Admission, Cache, Capability, Engine, FailurePolicy, Hook, Limits, LoadError, Policies,
+    Program, Terms,
     admission::{CacheError, Refusal},
     engine::{DEFAULT_INSTANCES, EngineError},
     limits::{DEFAULT_WASM_BYTES, Deadlines},
@@ -50,6 +50,11 @@ pub(super) enum Trouble {
     /// It does not fit its grants or our interfaces, or does not start.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// It is an agent and something else.
+    #[error(
+        "the program is an agent and has the hook {0}, too; an agent answers by itself, so leave the hook out"
+    )]
+    MoreThanAgent(Hook),
     /// Admission panicked.
     #[error("admitting the program failed; this is a fault of the server, its log has the cause")]
     Fault,
@@ -65,7 +70,7 @@ impl Trouble {
             | Self::Client(_)
             | Self::Fault
             | Self::Load(LoadError::Start(_)) => true,
-            Self::NoSandbox | Self::Refused(_) | Self::Load(_) => false,
+            Self::NoSandbox | Self::Refused(_) | Self::Load(_) | Self::MoreThanAgent(_) => false,
         }
     }
 }
@@ -105,9 +110,20 @@ impl Kitchen {
         let (terms, host) = (terms(wanted), host(tenant, &self.model, store));
         let admitting = tokio::task::spawn_blocking(move || {
             let admitted = admission.admit(&wasm)?;
-            Ok(Program::new(&engine, &admitted.artifact, terms, host)?)
+            let program = Program::new(&engine, &admitted.artifact, terms, host)?;
+            check_alone(&program)?;
+            Ok(program)
         });
         admitting.await.unwrap_or(Err(Trouble::Fault))
+    }
+}
+
+/// An agent has no answer of the model's that other hooks could look at.
+fn check_alone(program: &Program) -> Result<(), Trouble> {
+    let other = |hook: &Hook| *hook != Hook::Run && program.has(*hook);
+    match Hook::ALL.into_iter().find(other) {
+        Some(hook) if program.has(Hook::Run) => Err(Trouble::MoreThanAgent(hook)),
+        _ => Ok(()),
     }
 }
 
@@ -138,8 +154,10 @@ fn limits(wanted: ProgramLimits) -> Limits {
             on_response: millis(wanted.hook_millis),
             on_tokens: millis(wanted.token_millis),
             on_logits: millis(wanted.token_millis),
+            run: millis(wanted.run_millis),
             ..default.deadlines
         },
+        run_time: Duration::from_secs(wanted.run_seconds.into()),
         request_time: millis(wanted.request_millis),
         minute_time: millis(wanted.minute_millis),
         ..default
@@ -154,13 +172,14 @@ fn capability(grant: Grant) -> Capability {
         Grant::Random => Capability::Random,
         Grant::Tokenizer => Capability::Tokenizer,
         Grant::Store => Capability::Store,
+        Grant::Inference => Capability::Inference,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use realm_crds::realm_tenant::program::{
-        DEADLINE_MILLIS_MAX, MEMORY_MIB_MAX, MINUTE_MILLIS_MAX,
+        DEADLINE_MILLIS_MAX, MEMORY_MIB_MAX, MINUTE_MILLIS_MAX, RUN_SECONDS_MAX,
     };
 
     use super::*;
@@ -180,6 +199,8 @@ mod tests {
             token_millis: DEADLINE_MILLIS_MAX,
             request_millis: MINUTE_MILLIS_MAX,
             minute_millis: MINUTE_MILLIS_MAX,
+            run_millis: MINUTE_MILLIS_MAX,
+            run_seconds: RUN_SECONDS_MAX,
         });
         assert_eq!(largest.clone().within_bounds(), largest);
     }

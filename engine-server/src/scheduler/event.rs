@@ -103,6 +103,8 @@ pub struct ScoredToken {
 /// A token with its natural-log probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alternative {
+    /// The token.
+    pub token: TokenId,
     /// Raw bytes of the token; not always whole characters.
     pub bytes: Vec<u8>,
     /// Natural logarithm of its probability.
@@ -130,6 +132,16 @@ pub enum FinishReason {
     Length,
     /// The tenant's program ended it because of its content.
     Filtered,
+}
+
+impl From<FinishReason> for wire::Finish {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Stop => Self::Stop,
+            FinishReason::Length => Self::Length,
+            FinishReason::Filtered => Self::Filtered,
+        }
+    }
 }
 
 impl From<wire::Finish> for FinishReason {

@@ -85,6 +85,7 @@ pub(super) fn rows_each(prompts: usize) -> usize {
 
 fn scored(row: &[f32], token: TokenId, top: usize, tokenizer: &Tokenizer) -> ScoredToken {
     let alternative = |token: TokenId, logprob: f32| Alternative {
+        token,
         bytes: tokenizer.token_bytes(token).unwrap_or_default().to_vec(),
         logprob,
     };

@@ -526,6 +526,7 @@ fn token_logprob(
     tokenizer: &Tokenizer,
 ) -> TokenLogprob {
     let alternative = |token: TokenId, logprob: f32| Alternative {
+        token,
         bytes: tokenizer.token_bytes(token).unwrap_or_default().to_vec(),
         logprob,
     };

@@ -186,8 +186,7 @@ impl TestServer {
     pub(crate) async fn stream(&self, path: &str, body: &Value) -> Events {
         let response = self.request(path, body).send().await.expect("an answer");
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Events { bytes: response.bytes_stream().boxed(), pending: String::new() }
+        Events::of(response)
     }
 
     /// Sum of a metric over the series that have all the given labels.
@@ -226,6 +225,11 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    pub(crate) fn of(response: reqwest::Response) -> Self {
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { bytes: response.bytes_stream().boxed(), pending: String::new() }
+    }
+
     /// The data of the next event, without comments.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {

@@ -1,5 +1,5 @@
-//! The model for agents. Handles are numbers that the store's own handle table checks; what the model takes of time is
-//! not the guest's, what it takes of tokens is.
+//! The model for agents. Handles are numbers that the store's own handle table checks. Waiting for the model or the
+//! client is not the guest's time, tokenizing for it is; what the model takes of tokens is the guest's.
 
 use std::time::Instant;
 
@@ -11,8 +11,9 @@ use wasmtime::{
 use crate::{
     breach::BreachKind,
     host::{Inference, SpanRequest},
+    plan::{check_messages, check_span},
     state::{Agent, ModelContext, State, Violation},
-    wire::{Candidate, Constraint, InferenceFailure, RawSpan, Sampling},
+    wire::{Candidate, Constraint, InferenceFailure, Message, RawSpan, Sampling},
 };
 
 type Context<'a> = StoreContextMut<'a, State>;
@@ -21,8 +22,6 @@ type Answer<T> = Result<T, InferenceFailure>;
 
 /// Likeliest tokens that a guest may ask for.
 const MAX_TOP: u32 = 1024;
-/// Stop strings of a span.
-const MAX_STOPS: usize = 16;
 /// Texts to score in one call.
 const MAX_SCORED: usize = 64;
 
@@ -34,7 +33,7 @@ pub(super) fn link(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result
         in_host(store, |state| emit(state, &text))
     })?;
     instance.func_wrap("cancelled", |store: Context<'_>, (): ()| {
-        in_host(store, |state| Ok(agent(state)?.inference.cancelled()))
+        at_once(store, |state| Ok(agent(state)?.inference.cancelled()))
     })
 }
 
@@ -48,13 +47,13 @@ fn link_contexts(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<(
         Ok(())
     })?;
     instance.func_wrap("[constructor]context", |store: Context<'_>, (): ()| {
-        in_host(store, |state| match opened(state, |model| model.open())? {
+        at_once(store, |state| match opened(state, |model| model.open())? {
             Ok(handle) => Ok(handle),
             Err(failure) => Err(no_context(failure)),
         })
     })?;
     instance.func_wrap("[method]context.fork", |store: Context<'_>, (of,): (Handle,)| {
-        in_host(store, |state| opened(state, |model| model.fork(number(&of))))
+        at_once(store, |state| opened(state, |model| model.fork(number(&of))))
     })
 }
 
@@ -63,16 +62,22 @@ fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     instance.func_wrap(
         "[method]context.append-text",
         |store: Context<'_>, (to, text): (Handle, String)| {
-            in_host(store, |state| {
-                let tokens = state.host.tokenizer.encode(&text);
+            at_once(store, |state| {
+                let tokens = agent(state)?.inference.encode(number(&to), &text);
                 append(state, &to, &tokens)
             })
         },
     )?;
     instance.func_wrap(
+        "[method]context.append-chat",
+        |store: Context<'_>, (to, messages): (Handle, Vec<Message>)| {
+            at_once(store, |state| append_chat(state, &to, &messages))
+        },
+    )?;
+    instance.func_wrap(
         "[method]context.append-tokens",
         |store: Context<'_>, (to, tokens): (Handle, Vec<u32>)| {
-            in_host(store, |state| {
+            at_once(store, |state| {
                 let size = state.host.tokenizer.vocabulary_size();
                 if tokens.iter().any(|token| *token >= size) {
                     Ok(Err(InferenceFailure::Refused))
@@ -85,11 +90,11 @@ fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     instance.func_wrap(
         "[method]context.truncate",
         |store: Context<'_>, (of, length): (Handle, u32)| {
-            in_host(store, |state| Ok(agent(state)?.inference.truncate(number(&of), length)))
+            at_once(store, |state| Ok(agent(state)?.inference.truncate(number(&of), length)))
         },
     )?;
     instance.func_wrap("[method]context.length", |store: Context<'_>, (of,): (Handle,)| {
-        in_host(store, |state| Ok(agent(state)?.inference.length(number(&of))))
+        at_once(store, |state| Ok(agent(state)?.inference.length(number(&of))))
     })
 }
 
@@ -123,7 +128,18 @@ fn link_generation(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result
     )
 }
 
-/// Runs a call on the host's time: the guest's deadline moves by what the call takes.
+/// Runs a call that waits for nobody, on the guest's own time.
+fn at_once<T>(
+    mut store: Context<'_>,
+    work: impl FnOnce(&mut State) -> wasmtime::Result<T>,
+) -> wasmtime::Result<(T,)> {
+    let state = store.data_mut();
+    state.allowance.operation()?;
+    Ok((work(state)?,))
+}
+
+/// Runs a call that may wait for the model or the client, on the host's time: the guest's deadline moves by what the
+/// call takes, and the whole run has one of its own.
 fn in_host<T>(
     mut store: Context<'_>,
     work: impl FnOnce(&mut State) -> wasmtime::Result<T>,
@@ -133,6 +149,7 @@ fn in_host<T>(
     state.allowance.operation()?;
     let answer = work(state);
     state.call.in_host += began.elapsed();
+    state.allowance.still_in_time(state.call.began)?;
     let ticks = state.call.ticks_left();
     store.set_epoch_deadline(ticks);
     Ok((answer?,))
@@ -197,12 +214,26 @@ fn append(state: &mut State, to: &Handle, tokens: &[u32]) -> wasmtime::Result<An
     Ok(agent(state)?.inference.append(number(to), tokens))
 }
 
+fn append_chat(
+    state: &mut State,
+    to: &Handle,
+    messages: &[Message],
+) -> wasmtime::Result<Answer<u32>> {
+    if check_messages(messages).is_err() {
+        return Ok(Err(InferenceFailure::Refused));
+    }
+    match agent(state)?.inference.render(messages) {
+        Ok(tokens) => append(state, to, &tokens),
+        Err(failure) => Ok(Err(failure)),
+    }
+}
+
 fn generate(
     state: &mut State,
     of: &Handle,
     mut how: SpanRequest,
 ) -> wasmtime::Result<Answer<RawSpan>> {
-    if how.stop.len() > MAX_STOPS || how.stop.iter().any(String::is_empty) {
+    if check_span(&how.sampling, how.constraint.as_ref(), &how.stop).is_err() {
         return Ok(Err(InferenceFailure::Refused));
     }
     let limit = state.allowance.tokens_limit;

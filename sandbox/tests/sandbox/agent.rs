@@ -4,17 +4,19 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use realm_sandbox::{
     BreachKind, Program,
-    host::{Inference, Span, SpanRequest},
-    wire::{Candidate, Finish, InferenceFailure},
+    breaker::{FAULTS, Health},
+    host::{Inference, Span, SpanRequest, Tokenizer as _},
+    wire::{Candidate, Finish, InferenceFailure, Message},
 };
 
 use crate::{
-    guests::{ANSWER, Guest, data, plain},
-    support::{prompt, request, terms},
+    guests::{ANSWER, Guest, data, plain, storing},
+    support::{Bytes, open, prompt, request, terms},
 };
 
 /// What the model did, seen from outside.
@@ -29,6 +31,8 @@ struct Echo {
     contexts: HashMap<u64, Vec<u32>>,
     next: u64,
     seen: Arc<Mutex<Seen>>,
+    /// The client has gone.
+    deserted: bool,
 }
 
 impl Echo {
@@ -49,6 +53,16 @@ impl Echo {
 impl Inference for Echo {
     fn open(&mut self) -> Result<u64, InferenceFailure> {
         Ok(self.add(Vec::new()))
+    }
+
+    fn encode(&self, _context: u64, text: &str) -> Vec<u32> {
+        Bytes.encode(text)
+    }
+
+    fn render(&self, messages: &[Message]) -> Result<Vec<u32>, InferenceFailure> {
+        let lines =
+            messages.iter().map(|message| format!("{}:{}\n", message.role, message.content));
+        Ok(Bytes.encode(&lines.collect::<String>()))
     }
 
     fn append(&mut self, context: u64, tokens: &[u32]) -> Result<u32, InferenceFailure> {
@@ -103,7 +117,7 @@ impl Inference for Echo {
     }
 
     fn cancelled(&self) -> bool {
-        false
+        self.deserted
     }
 }
 
@@ -117,6 +131,7 @@ impl Drop for Echo {
 const IMPORTS: &str = r#"
   (import "realm:tenant/inference@0.1.0" "[constructor]context" (func $open (result i32)))
   (import "realm:tenant/inference@0.1.0" "[method]context.append-text" (func $append (param i32 i32 i32 i32)))
+  (import "realm:tenant/inference@0.1.0" "[method]context.append-chat" (func $chat (param i32 i32 i32 i32)))
   (import "realm:tenant/inference@0.1.0" "[method]context.fork" (func $fork (param i32 i32)))
   (import "realm:tenant/inference@0.1.0" "[method]context.length" (func $length (param i32) (result i32)))
   (import "realm:tenant/inference@0.1.0" "[resource-drop]context" (func $drop (param i32)))
@@ -126,8 +141,12 @@ const IMPORTS: &str = r#"
 type Outcome = Result<Result<String, realm_sandbox::plan::Reject>, realm_sandbox::Breach>;
 
 fn run(program: &Arc<Program>) -> (Outcome, Arc<Mutex<Seen>>) {
+    run_for(program, false)
+}
+
+fn run_for(program: &Arc<Program>, deserted: bool) -> (Outcome, Arc<Mutex<Seen>>) {
     let seen = Arc::<Mutex<Seen>>::default();
-    let echo = Echo { contexts: HashMap::new(), next: 0, seen: Arc::clone(&seen) };
+    let echo = Echo { contexts: HashMap::new(), next: 0, seen: Arc::clone(&seen), deserted };
     let outcome =
         program.begin_agent(7, Box::new(echo)).and_then(|mut run| run.run(request(), prompt()));
     (outcome, seen)
@@ -236,6 +255,54 @@ fn tokens_are_paid_from_the_requests_budget() {
     let guest = Guest::agent(&body).importing(IMPORTS).with(&data(2048, "hello"));
     let (outcome, _) = run(&crate::support::program(&guest, terms));
     assert_eq!(outcome.unwrap().unwrap(), "", "the failure is `budget`, the first");
+}
+
+#[test]
+fn a_conversation_is_read_as_the_host_writes_it() {
+    // One message: the role `hell`, the content `o`, which the host writes as `hell:o` and a line's end.
+    let words = [(3000, 2048), (3004, 4), (3008, 2052), (3012, 1)];
+    let body = format!(
+        "(local $a i32) {}
+         (drop) (local.set $a (call $open))
+         (call $chat (local.get $a) (i32.const 3000) (i32.const 1) (i32.const 4000))
+         (if (i32.ne (i32.load (i32.const 4004)) (i32.const 7)) (then (unreachable)))
+         (call $chat (local.get $a) (i32.const 3000) (i32.const 2000) (i32.const 4000))
+         (if (i32.ne (i32.load8_u (i32.const 4004)) (i32.const 3)) (then (unreachable))) {}",
+        storing(&words),
+        plain()
+    );
+    assert_eq!(run(&agent(&body)).0.unwrap().unwrap(), "", "2000 messages are refused");
+}
+
+#[test]
+fn a_whole_run_has_a_deadline_that_includes_the_models_time() {
+    let body = format!("(call $emit (i32.const 2048) (i32.const 4) (i32.const 4000)) {}", plain());
+    let mut terms = terms();
+    terms.limits.run_time = Duration::ZERO;
+    let guest = Guest::agent(&body).importing(IMPORTS);
+    let (outcome, _) = run(&crate::support::program(&guest, terms));
+    let breach = outcome.unwrap_err();
+    assert_eq!(breach.kind, BreachKind::RunTime);
+    assert!(breach.to_string().contains("runSeconds"), "{breach}");
+}
+
+#[test]
+fn an_agent_that_fails_ends_its_request_whatever_its_policy() {
+    let guest = Guest::agent("(unreachable)").importing(IMPORTS);
+    let program = crate::support::program(&guest, open(terms()));
+    for _ in 0..FAULTS {
+        assert_eq!(run(&program).0.unwrap_err().kind, BreachKind::Trap);
+    }
+    assert_eq!(run(&program).0.unwrap_err().kind, BreachKind::Suspended);
+}
+
+#[test]
+fn what_an_agent_does_when_its_client_has_gone_is_no_fault() {
+    let program = agent("(unreachable)");
+    for _ in 0..2 * FAULTS {
+        assert_eq!(run_for(&program, true).0.unwrap_err().kind, BreachKind::Trap);
+    }
+    assert_eq!(program.health(), Health::Healthy);
 }
 
 #[test]

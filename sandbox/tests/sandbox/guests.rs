@@ -62,6 +62,7 @@ world everything {
   export realm:tenant/logit-hook@0.1.0;
 }
 world loud-logits { import realm:tenant/log@0.1.0; export realm:tenant/logit-hook@0.1.0; }
+world mixed { export realm:tenant/request-hook@0.1.0; export realm:tenant/agent@0.1.0; }
 world agents { import realm:tenant/inference@0.1.0; export realm:tenant/agent@0.1.0; }
 ";
 

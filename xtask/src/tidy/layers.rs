@@ -66,6 +66,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             &["artifact", "admission"],
             &["program"],
             &["scheduler"],
+            &["agent"],
             &["state"],
             &["api"],
             &["server"],
