@@ -52,7 +52,7 @@ async fn answer(mut events: EventReceiver) -> (Vec<Output>, FinishReason) {
         match events.recv().await.expect("a last event") {
             Event::Output(output) => outputs.push(output),
             Event::Finished(finish) => return (outputs, finish.reason),
-            Event::Failed(failure) => panic!("{failure}"),
+            other => panic!("{other:?}"),
         }
     }
 }

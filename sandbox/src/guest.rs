@@ -1,9 +1,9 @@
 //! One instance and the calls into it: the deadline set, the time taken, and every way to fail translated.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{
-    Error, PoolConcurrencyLimitError, Store, Trap,
+    Error, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline,
     component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc},
 };
 
@@ -42,6 +42,10 @@ impl Guest {
         let mut store = Store::new(engine.inner(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.crossing_bytes);
+        store.epoch_deadline_callback(|context| {
+            let more = context.data().call.ticks_more();
+            Ok(more.map_or(UpdateDeadline::Interrupt, UpdateDeadline::Continue))
+        });
         let result =
             timed(engine, &mut store, limits.deadlines.start, |store| ready.instantiate(store));
         let time = result.1;
@@ -104,7 +108,7 @@ fn timed<T>(
     work: impl FnOnce(&mut Store<State>) -> Result<T, Error>,
 ) -> (Result<T, Error>, Duration) {
     let running = engine.enter();
-    store.data_mut().call = Call { began: Instant::now(), deadline, in_host: Duration::ZERO };
+    store.data_mut().call = Call::begin(deadline);
     store.set_epoch_deadline(ticks(deadline));
     let result = work(store);
     drop(running);

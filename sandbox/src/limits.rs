@@ -15,6 +15,9 @@ pub const STACK_BYTES: usize = 256 << 10;
 /// How often deadlines are looked at: a hook ends at most one tick and a little after its deadline.
 pub const TICK: Duration = Duration::from_millis(1);
 
+/// Time that a guest may take beyond its deadline because other threads have the CPU.
+pub const STARVATION: Duration = Duration::from_millis(100);
+
 /// Bounds of a tenant's program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -63,7 +66,8 @@ impl Default for Limits {
     }
 }
 
-/// Time that one call of each hook may take, on the wall.
+/// Time that one call of each hook may take. It counts while the guest runs, and not while it waits for a CPU, but at most
+/// [`STARVATION`] longer on the wall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
     /// Making the instance: start functions and initializers.

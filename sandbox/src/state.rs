@@ -11,7 +11,7 @@ use wasmtime::ResourceLimiter;
 use crate::{
     breach::BreachKind,
     host::{Host, Inference},
-    limits::{Limits, TICK},
+    limits::{Limits, STARVATION, TICK},
     random::Stream,
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Allowance {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) began: Instant,
+    /// Time that this thread had run by then.
+    pub(crate) ran_before: Duration,
     pub(crate) deadline: Duration,
     pub(crate) in_host: Duration,
 }
@@ -77,7 +79,7 @@ impl State {
             allowance: Allowance::new(limits),
             random: Stream::new(seed),
             agent,
-            call: Call { began: Instant::now(), deadline: Duration::ZERO, in_host: Duration::ZERO },
+            call: Call::begin(Duration::ZERO),
         }
     }
 }
@@ -89,6 +91,21 @@ impl fmt::Debug for State {
 }
 
 impl Call {
+    /// A call that begins now, on this thread.
+    pub(crate) fn begin(deadline: Duration) -> Self {
+        let (began, ran_before) = (Instant::now(), thread_time());
+        Self { began, ran_before, deadline, in_host: Duration::ZERO }
+    }
+
+    /// Ticks that a guest gets whose deadline has passed on the wall: what it has not run of it, while it waits for a CPU.
+    pub(crate) fn ticks_more(&self) -> Option<u64> {
+        let spent = self.spent();
+        let ran = thread_time().saturating_sub(self.ran_before).min(spent);
+        let starved = (self.deadline + STARVATION).checked_sub(spent)?;
+        let left = self.deadline.checked_sub(ran)?.min(starved);
+        (!left.is_zero()).then(|| ticks(left))
+    }
+
     /// Time that the guest itself has taken.
     pub(crate) fn spent(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.in_host)
@@ -98,6 +115,12 @@ impl Call {
     pub(crate) fn ticks_left(&self) -> u64 {
         ticks(self.deadline.saturating_sub(self.spent()))
     }
+}
+
+/// Time that this thread has run.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Ticks of the clock that surely cover a time.
@@ -232,5 +255,31 @@ impl ResourceLimiter for Limiter {
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
         self.table.undo();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that began so long ago on the wall, on a thread that has hardly run since.
+    fn call(ago: Duration) -> Call {
+        let deadline = Duration::from_secs(1);
+        Call {
+            began: Instant::now().checked_sub(ago).unwrap_or_else(Instant::now),
+            ..Call::begin(deadline)
+        }
+    }
+
+    #[test]
+    fn a_guest_that_waited_for_a_cpu_gets_what_it_has_not_run_of_its_time() {
+        let late = call(Duration::from_millis(1010));
+        let more = late.ticks_more().expect("more time");
+        let starved = ticks(STARVATION);
+        assert!((1..=starved).contains(&more), "{more} of {starved}");
+        let starved = call(Duration::from_secs(1) + STARVATION);
+        assert_eq!(starved.ticks_more(), None, "not for ever");
+        let ran = Call { deadline: Duration::ZERO, ..call(Duration::from_millis(1)) };
+        assert_eq!(ran.ticks_more(), None, "it has run all of it");
     }
 }
