@@ -192,7 +192,7 @@ async fn the_requests_tokens_and_the_tenants_limits_end_what_an_agent_may_spend(
 
 #[tokio::test]
 async fn an_agent_whose_client_goes_away_ends_at_its_next_call() {
-    let agent = Tenant::new("agent", endless(1, failure::CANCELLED))
+    let agent = Tenant::new("agent", endless(8, failure::CANCELLED))
         .limit("maxConcurrent", json!(1))
         .program("limits", json!({"runSeconds": 600}));
     let server = serve(&[agent]).await;
@@ -208,26 +208,38 @@ async fn an_agent_whose_client_goes_away_ends_at_its_next_call() {
     };
     assert_eq!(sent, "one", "while the agent goes on");
     drop(stream);
-    let ran = "hook=\"run\"";
-    server
-        .http
-        .until("the run ends", async || {
-            server.metric("realm_program_calls_total", "agent", ran).await >= 1.0
-        })
-        .await;
-    assert!(server.metric("realm_program_breaches_total", "agent", "").await < 1.0);
+    runs_ended(&server, 1.0).await;
     // Its place is free, and a client that goes away at once leaves nothing behind either.
     drop(server.stream("agent", &body).await);
-    server
-        .http
-        .until("the second run ends", async || {
-            server.metric("realm_program_calls_total", "agent", ran).await >= 2.0
-        })
-        .await;
+    runs_ended(&server, 2.0).await;
+    // Nor does one that waits for a whole answer.
+    let produced = server.metric("realm_output_tokens_total", "agent", "").await;
+    {
+        let whole = server.post("agent", &body);
+        let generates = server.http.until("the agent generates", async || {
+            server.metric("realm_output_tokens_total", "agent", "").await > produced
+        });
+        tokio::select! {
+            answer = whole => panic!("an answer without an end: {answer:?}"),
+            () = generates => {}
+        }
+    }
+    runs_ended(&server, 3.0).await;
+    assert!(server.metric("realm_program_breaches_total", "agent", "").await < 1.0);
     server
         .http
         .until("the sequences end", async || {
             server.metric("realm_requests_running", "agent", "").await < 1.0
+        })
+        .await;
+}
+
+/// Waits until so many of the agent's runs have ended.
+async fn runs_ended(server: &server::Server, runs: f64) {
+    server
+        .http
+        .until("the run ends", async || {
+            server.metric("realm_program_calls_total", "agent", "hook=\"run\"").await >= runs
         })
         .await;
 }
@@ -238,7 +250,7 @@ async fn an_agent_that_fails_ends_its_own_request_with_its_own_error() {
     let calls = "(loop $again (drop (call $cancelled)) (br $again)) (unreachable)";
     let refusing =
         storing(&[(ANSWER, 1), (ANSWER + 4, 403), (ANSWER + 16, TEXT), (ANSWER + 20, 3)]);
-    let slow = endless(1, failure::CANCELLED);
+    let slow = endless(64, failure::CANCELLED);
     let server = serve(&[
         Tenant::new("trapping", agent("(unreachable)")),
         Tenant::new("looping", agent("(loop $again (br $again)) (unreachable)"))
@@ -349,7 +361,8 @@ async fn an_agent_ends_as_it_began_when_its_tenants_program_changes() {
          (call $emit (i32.const {}) (i32.const 3) (i32.const 4100)) (call $nothing)",
         TEXT + 4
     ));
-    let server = serve(&[Tenant::new("agent", long)]).await;
+    let patient = json!({"runSeconds": 600});
+    let server = serve(&[Tenant::new("agent", long).program("limits", patient)]).await;
     server.prepared("agent").await;
     let mut stream = server.stream("agent", &chat("Go.", 2000)).await;
     let first = stream.next().await.unwrap();

@@ -87,7 +87,7 @@ pub enum ProgramFailurePolicy {
 pub struct ProgramLimits {
     /// Memory of an instance in MiB.
     pub memory_mib: u32,
-    /// Milliseconds of on-request and of on-response.
+    /// Milliseconds of starting, of on-request and of on-response.
     pub hook_millis: u32,
     /// Milliseconds of one call of on-tokens.
     pub token_millis: u32,

@@ -150,12 +150,12 @@ fn limits(wanted: ProgramLimits) -> Limits {
     Limits {
         memory_bytes: (wanted.memory_mib as usize) << 20,
         deadlines: Deadlines {
+            start: millis(wanted.hook_millis),
             on_request: millis(wanted.hook_millis),
             on_response: millis(wanted.hook_millis),
             on_tokens: millis(wanted.token_millis),
             on_logits: millis(wanted.token_millis),
             run: millis(wanted.run_millis),
-            ..default.deadlines
         },
         run_time: Duration::from_secs(wanted.run_seconds.into()),
         request_time: millis(wanted.request_millis),
