@@ -48,6 +48,9 @@ mod observe;
 pub mod openai;
 mod prepare;
 mod rate_headers;
+pub mod response_document;
+pub mod response_request;
+mod responses;
 mod sse;
 pub mod structured;
 mod tokenize;
@@ -64,6 +67,7 @@ pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::handle))
         .route("/v1/completions", post(completions::handle))
+        .route("/v1/responses", post(responses::handle))
         .route("/v1/embeddings", post(embeddings::handle))
         .route("/tokenize", post(tokenize::handle))
         .route("/detokenize", post(detokenize::handle))
