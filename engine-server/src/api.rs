@@ -50,6 +50,9 @@ pub mod openai;
 mod place;
 mod prepare;
 mod rate_headers;
+pub mod response_document;
+pub mod response_request;
+mod responses;
 mod sse;
 pub mod structured;
 mod tokenize;
@@ -66,6 +69,7 @@ pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::handle))
         .route("/v1/completions", post(completions::handle))
+        .route("/v1/responses", post(responses::handle))
         .route("/v1/embeddings", post(embeddings::handle))
         .route("/tokenize", post(tokenize::handle))
         .route("/detokenize", post(detokenize::handle))

@@ -118,6 +118,8 @@ pub enum Route {
     chat_completions,
     /// `POST /v1/completions`
     completions,
+    /// `POST /v1/responses`
+    responses,
     /// `POST /v1/embeddings`
     embeddings,
     /// `POST /tokenize`
@@ -140,6 +142,7 @@ impl Route {
         match self {
             Self::chat_completions
             | Self::completions
+            | Self::responses
             | Self::embeddings
             | Self::tokenize
             | Self::detokenize => true,

@@ -91,7 +91,9 @@ async fn program(wasm: &[u8], spec: &Value) -> Value {
 
 impl Server {
     async fn post(&self, tenant: &str, body: &Value) -> Answer {
-        let request = self.http.request("/v1/chat/completions", body);
+        // A conversation is a chat, a prompt a completion.
+        let path = if body.get("messages").is_some() { "chat/completions" } else { "completions" };
+        let request = self.http.request(&format!("/v1/{path}"), body);
         Answer::of(request.bearer_auth(format!("key-{tenant}")).send().await.unwrap()).await
     }
 
@@ -204,6 +206,43 @@ async fn a_program_looks_at_tokens_and_whole_answers() {
     assert_eq!(text(&server.ask("replaced", &chat(4)).await), "short");
     let watched = text(&server.ask("watched", &chat(12)).await);
     assert_eq!(watched, text(&server.ask("plain", &chat(12)).await));
+}
+
+#[tokio::test]
+async fn what_a_program_would_not_see_or_would_not_show_is_refused() {
+    let prompt = PLAN + plan::PROMPT;
+    let rewritten = [(prompt, 1), (prompt + 4, 0), (prompt + 8, 2048), (prompt + 12, 5)];
+    let server = serve(vec![
+        tenant("rewriting", Guest::request(&storing(&rewritten)).with(&data(2048, "Hello"))),
+        tenant("redacted", redacting()),
+    ])
+    .await;
+    let body = |more: Value| {
+        let mut body = json!({"model": support::MODEL, "prompt": "The sea", "temperature": 0, "max_tokens": 3});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    assert_eq!(server.ask("rewriting", &body(json!({}))).await.status, 200);
+    let cases = [
+        ("rewriting", json!({"echo": true}), "echo"),
+        ("rewriting", json!({"suffix": "!"}), "suffix"),
+        ("redacted", json!({"suffix": "!"}), "suffix"),
+        ("redacted", json!({"best_of": 2}), "best_of"),
+    ];
+    for (tenant, more, field) in cases {
+        let answer = server.ask(tenant, &body(more)).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["param"]),
+            (400, &json!(field)),
+            "{answer:?}"
+        );
+    }
+    let echoed = server.ask("redacted", &body(json!({"echo": true, "logprobs": 0}))).await.json();
+    let choice = &echoed["choices"][0];
+    let said = choice["text"].as_str().unwrap().strip_prefix("The sea").expect("its own prompt");
+    assert!(!said.contains(char::is_lowercase), "{said}");
+    let known = choice["logprobs"]["tokens"].as_array().unwrap();
+    assert_eq!(known.len() as u64, echoed["usage"]["prompt_tokens"].as_u64().unwrap(), "{choice}");
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ mod lifecycle;
 mod limits;
 #[path = "api_server/load.rs"]
 mod load;
+#[path = "api_server/responses.rs"]
+mod responses;
 #[path = "api_server/structured.rs"]
 mod structured;
 #[path = "api_server/support.rs"]

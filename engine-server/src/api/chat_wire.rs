@@ -140,13 +140,14 @@ impl Wire for ChatWire {
             .collect();
     }
 
-    fn opening(&self, index: usize) -> Option<serde_json::Result<String>> {
+    fn opening(&mut self, index: usize) -> serde_json::Result<Vec<String>> {
         let delta = ChatDelta {
             role: Some("assistant"),
             content: Some(String::new()),
             tool_calls: Vec::new(),
         };
-        Some(self.chunk(ChatChunkChoice { index, delta, logprobs: None, finish_reason: None }))
+        let choice = ChatChunkChoice { index, delta, logprobs: None, finish_reason: None };
+        Ok(vec![self.chunk(choice)?])
     }
 
     fn output(&mut self, index: usize, output: &Output) -> serde_json::Result<Vec<String>> {

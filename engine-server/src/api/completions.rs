@@ -122,9 +122,9 @@ impl Wire for CompletionWire {
     }
 
     /// The prompt; with probabilities only when they are known.
-    fn opening(&self, index: usize) -> Option<serde_json::Result<String>> {
-        let echo = self.echo_of(index).filter(|_| !self.logprobs)?;
-        Some(self.chunk(self.prompt(index, echo, &[])))
+    fn opening(&mut self, index: usize) -> serde_json::Result<Vec<String>> {
+        let echo = self.echo_of(index).filter(|_| !self.logprobs).into_iter();
+        echo.map(|echo| self.chunk(self.prompt(index, echo, &[]))).collect()
     }
 
     fn scored(&self, index: usize, scored: &[ScoredToken]) -> serde_json::Result<Vec<String>> {

@@ -17,7 +17,7 @@ pub const MAX_STOP_BYTES: usize = 1024;
 /// Entries of `logit_bias`, at most.
 pub const MAX_LOGIT_BIAS: usize = 1024;
 /// Longest `max_tokens` that is read; the context bounds it further.
-const MAX_TOKENS: i64 = 1 << 30;
+pub const MAX_TOKENS: i64 = 1 << 30;
 /// Bookkeeping: taken, and without any effect on the answer.
 const BOOKKEEPING: [&str; 5] =
     ["user", "metadata", "store", "safety_identifier", "prompt_cache_key"];

@@ -51,6 +51,7 @@ fn route(request: &Request) -> Route {
     match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some("/v1/chat/completions") => Route::chat_completions,
         Some("/v1/completions") => Route::completions,
+        Some("/v1/responses") => Route::responses,
         Some("/v1/embeddings") => Route::embeddings,
         Some("/tokenize") => Route::tokenize,
         Some("/detokenize") => Route::detokenize,

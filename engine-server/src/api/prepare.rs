@@ -23,6 +23,8 @@ use crate::{
     scheduler::event::SequenceRequest,
 };
 
+/// Field of a conversation, for errors; where it has another name, they name that.
+const MESSAGES: &str = "messages";
 /// Bytes of text that one token can stand for, at most, when a prompt is judged before it is tokenized.
 const MAX_BYTES_PER_TOKEN: usize = 1024;
 
@@ -136,7 +138,7 @@ fn prompts(order: &Order, model: &Model, room: Room) -> Result<Vec<Vec<TokenId>>
     check_answer(&order.generation, room)?;
     let prompts = match &order.source {
         PromptSource::Chat { turns, tools } => {
-            vec![chat_tokens(turns, tools.as_ref(), model, room)?]
+            vec![chat_tokens(order.field, turns, tools.as_ref(), model, room)?]
         }
         PromptSource::Prompts(prompts) => prompts
             .iter()
@@ -243,15 +245,17 @@ fn check_generates(model: &Model) -> Result<(), ApiError> {
 }
 
 fn chat_tokens(
+    field: &str,
     turns: &[Turn],
     tools: Option<&ToolSet>,
     model: &Model,
     room: Room,
 ) -> Result<Vec<TokenId>, ApiError> {
     let bytes = text_bytes(turns) + tools.map_or(0, ToolSet::bytes);
-    check_bytes("messages", bytes, room)?;
+    check_bytes(field, bytes, room)?;
     let definitions = tools.map(ToolSet::definitions).unwrap_or_default();
-    let text = render(turns, &definitions, model, true)?;
+    let text = render(turns, &definitions, model, true);
+    let text = text.map_err(|error| if field == MESSAGES { error } else { error.param(field) })?;
     // The template writes its own special tokens, the beginning of the sequence included.
     Ok(model.tokenizer().encode(&text, SpecialTokens::Parse))
 }
@@ -275,7 +279,7 @@ pub(super) fn render(
     check_turns(turns, model)?;
     template
         .render_turns(turns, definitions, opened)
-        .map_err(|error| ApiError::invalid("messages", "template_error", error.to_string()))
+        .map_err(|error| ApiError::invalid(MESSAGES, "template_error", error.to_string()))
 }
 
 /// A template without a place for calls would leave them out of the conversation.

@@ -34,23 +34,26 @@ pub(super) struct StreamOptions {
 
 /// Sends the answers as they come.
 pub(super) fn respond(
-    wire: impl Wire,
+    mut wire: impl Wire,
     answers: Answers,
     options: StreamOptions,
     context: RequestContext,
 ) -> Response {
-    let pending = (0..answers.count())
-        .filter_map(|index| wire.opening(index))
-        .collect::<Result<VecDeque<_>, _>>();
+    let pending =
+        (0..answers.count()).map(|index| wire.opening(index)).collect::<Result<Vec<_>, _>>();
     let events =
         EventStream { wire, answers, options, context, pending: VecDeque::new(), ended: false };
     let events = match pending {
-        Ok(pending) => EventStream { pending, ..events },
+        Ok(pending) => EventStream { pending: pending.into_iter().flatten().collect(), ..events },
         Err(error) => events.broken(&error),
     };
     let events = stream::unfold(events, |mut events| async move {
         let data = events.next().await?;
-        Some((Ok::<_, Infallible>(Event::default().data(data)), events))
+        let event = match events.wire.kind(&data) {
+            Some(kind) => Event::default().event(kind),
+            None => Event::default(),
+        };
+        Some((Ok::<_, Infallible>(event.data(data)), events))
     });
     let keep_alive = KeepAlive::new().interval(options.keep_alive);
     // Proxies such as nginx would otherwise hold the events back.
@@ -110,7 +113,9 @@ impl<W: Wire> EventStream<W> {
             let usage = self.answers.usage(self.options.prompt_tokens);
             self.pending.push_back(self.wire.usage(usage)?);
         }
-        self.pending.push_back(DONE.to_owned());
+        if self.wire.says_done() {
+            self.pending.push_back(DONE.to_owned());
+        }
         self.ended = true;
         Ok(())
     }

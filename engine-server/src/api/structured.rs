@@ -60,16 +60,42 @@ impl Structure {
     }
 }
 
+/// Where an object says how its schema's name and rules are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    /// In a member `json_schema`.
+    Nested,
+    /// Beside the type.
+    Flat,
+}
+
 fn response_format(fields: &mut Fields) -> Result<Option<Structure>, ApiError> {
-    let Some(mut format) = fields.object("response_format")? else { return Ok(None) };
+    format(fields, "response_format", Placed::Nested)
+}
+
+/// The member `format` of a response's `text`.
+pub(super) fn text_format(text: &mut Fields) -> Result<Option<Structure>, ApiError> {
+    format(text, "format", Placed::Flat)
+}
+
+fn format(fields: &mut Fields, name: &str, placed: Placed) -> Result<Option<Structure>, ApiError> {
+    let Some(mut format) = fields.object(name)? else { return Ok(None) };
     let kind = format.required_string("type")?;
     let structure = match kind.as_str() {
         "text" => None,
         "json_object" => {
-            let field = "response_format".to_owned();
+            let field = fields.path(name);
             Some(Structure { field, grammar: Grammar::json_object() })
         }
-        "json_schema" => Some(json_schema(&mut format)?),
+        "json_schema" if placed == Placed::Flat => Some(json_schema(&mut format)?),
+        "json_schema" => {
+            let Some(mut object) = format.object("json_schema")? else {
+                return Err(fields::missing(&format.path("json_schema")));
+            };
+            let structure = json_schema(&mut object)?;
+            object.finish()?;
+            Some(structure)
+        }
         other => {
             return Err(fields::unsupported_value(
                 &format.path("type"),
@@ -82,10 +108,7 @@ fn response_format(fields: &mut Fields) -> Result<Option<Structure>, ApiError> {
     Ok(structure)
 }
 
-fn json_schema(format: &mut Fields) -> Result<Structure, ApiError> {
-    let Some(mut object) = format.object("json_schema")? else {
-        return Err(fields::missing(&format.path("json_schema")));
-    };
+fn json_schema(object: &mut Fields) -> Result<Structure, ApiError> {
     let name = object.required_string("name")?;
     check_name(&object.path("name"), &name)?;
     // Only says what the schema is for; the schema is what holds.
@@ -93,7 +116,6 @@ fn json_schema(format: &mut Fields) -> Result<Structure, ApiError> {
     let strict = object.boolean("strict")?.unwrap_or(false);
     let field = object.path("schema");
     let schema = object.required("schema")?;
-    object.finish()?;
     let rules = if strict { SchemaRules::Strict } else { SchemaRules::Plain };
     let grammar = Grammar::json_schema(schema, rules).map_err(|error| refusal(&field, &error))?;
     Ok(Structure { field, grammar })

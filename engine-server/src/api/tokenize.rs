@@ -56,7 +56,7 @@ enum Source {
 
 /// The answer.
 #[derive(Debug, Serialize)]
-pub(super) struct Tokens {
+pub(super) struct TokenList {
     /// How many tokens there are.
     count: usize,
     /// Tokens of a prompt and its answer at most.
@@ -74,7 +74,7 @@ pub(super) async fn handle(
     Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Tokens>, ApiError> {
+) -> Result<Json<TokenList>, ApiError> {
     flow::enter(&state, &context, &headers)?;
     let loaded = flow::ready(&state)?;
     let request = Request::parse(read_json(&headers, body, state.limits()).await?)?;
@@ -115,7 +115,7 @@ fn source(fields: &mut Fields, opened: Option<bool>) -> Result<Source, ApiError>
     }
 }
 
-fn tokenize(request: &Request, model: &Model, room: Room) -> Result<Tokens, ApiError> {
+fn tokenize(request: &Request, model: &Model, room: Room) -> Result<TokenList, ApiError> {
     let tokenizer = model.tokenizer();
     let encode = |text: &str| {
         if !request.framed {
@@ -143,7 +143,7 @@ fn tokenize(request: &Request, model: &Model, room: Room) -> Result<Tokens, ApiE
     let text = |token: &TokenId| {
         String::from_utf8_lossy(tokenizer.token_bytes(*token).unwrap_or_default()).into_owned()
     };
-    Ok(Tokens {
+    Ok(TokenList {
         count: tokens.len(),
         max_model_len: room.context_length,
         token_strs: request.strings.then(|| tokens.iter().map(text).collect()),

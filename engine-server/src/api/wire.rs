@@ -11,8 +11,16 @@ pub(super) trait Wire: Send + 'static {
     fn expect(&mut self, _answers: usize, _syntax: Option<ToolSyntax>) {}
     /// Takes the prompts that come back in front of their answers.
     fn echo(&mut self, _echoes: Vec<Echo>) {}
-    /// The event before the first text of an answer, where the endpoint has one.
-    fn opening(&self, index: usize) -> Option<serde_json::Result<String>>;
+    /// Whether `[DONE]` follows the last event.
+    fn says_done(&self) -> bool {
+        true
+    }
+    /// The kind of an event, where the endpoint names it beside the event's data.
+    fn kind<'e>(&self, _event: &'e str) -> Option<&'e str> {
+        None
+    }
+    /// The events before the first text of an answer, where the endpoint has any.
+    fn opening(&mut self, index: usize) -> serde_json::Result<Vec<String>>;
     /// The events of the prompt's probabilities, where they were asked for.
     fn scored(&self, _index: usize, _scored: &[ScoredToken]) -> serde_json::Result<Vec<String>> {
         Ok(Vec::new())

@@ -42,10 +42,10 @@ fn offline(model: &TinyModel, tokens: &[TokenId]) -> Vec<f64> {
 }
 
 fn asked(prompt: Value, more: Value) -> Value {
-    let mut body = json!({"model": MODEL, "prompt": prompt, "temperature": 0, "max_tokens": 4, "logprobs": 1,
-                          "echo": true, "seed": 1});
-    let fields = body.as_object_mut().expect("an object");
-    fields.extend(more.as_object().expect("an object").clone());
+    let mut body = json!({"model": MODEL, "temperature": 0, "max_tokens": 4, "logprobs": 1, "echo": true, "seed": 1});
+    let (Value::Object(fields), Value::Object(more)) = (&mut body, more) else { panic!("objects") };
+    fields.insert("prompt".to_owned(), prompt);
+    fields.extend(more);
     body
 }
 
@@ -187,11 +187,11 @@ async fn the_best_of_several_answers_are_returned() {
     for prompt in 0..2 {
         let mut drawn = choices(&all)[6 * prompt..6 * prompt + 6].to_vec();
         drawn.sort_by(|one, other| mean(other).total_cmp(&mean(one)));
-        for rank in 0..2 {
+        for (rank, drawn) in drawn[..2].iter().enumerate() {
             let place = 2 * prompt + rank;
-            assert_eq!(choices(&best)[place]["text"], drawn[rank]["text"]);
+            assert_eq!(choices(&best)[place]["text"], drawn["text"]);
             assert_eq!(choices(&best)[place]["index"], place);
-            assert_eq!(choices(&silent)[place]["text"], drawn[rank]["text"]);
+            assert_eq!(choices(&silent)[place]["text"], drawn["text"]);
             assert_eq!(choices(&silent)[place]["logprobs"], Value::Null);
         }
     }

@@ -67,13 +67,14 @@ impl Tiny {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
-    /// Asks, and expects a 400 of this code that names this field.
+    /// Asks, and expects a 400 of this code that names this field; a prompt that is too long, whichever it is.
     pub(crate) async fn refuses(&self, path: &str, body: &Value, param: &str, code: &str) {
         let answer = self.server.post(path, body).await;
         assert_eq!(answer.status, 400, "{body}: {answer:?}");
         let error = &answer.json()["error"];
         assert_eq!((&error["param"], &error["code"]), (&json!(param), &json!(code)), "{error}");
         let named = param.split(['[', '.']).next().expect("a name");
+        let named = if code == "context_length_exceeded" { "tokens" } else { named };
         assert!(error["message"].as_str().expect("text").contains(named), "{error}");
     }
 }
