@@ -1,7 +1,10 @@
-// Compiles the tests and the programs of README.md against dist/, then runs the tests.
+// Compiles the tests and the programs of README.md against dist/, then runs the tests,
+// or those whose names begin with an argument.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
+/** For the slowest test, in milliseconds. */
+const TIMEOUT = '--test-timeout=240000';
 const PROGRAM = /^```ts\n([^]*?)^```$/gm;
 
 rmSync('build', { recursive: true, force: true });
@@ -16,5 +19,7 @@ const run = (...args) => execFileSync(process.execPath, args, { stdio: 'inherit'
 for (const project of ['test/tsconfig.json', 'test/tsconfig.readme.json']) {
   run('node_modules/typescript/bin/tsc', '-p', project);
 }
-const tests = process.argv.slice(2);
-run('--test', ...(tests.length > 0 ? tests : ['build/']));
+const chosen = process.argv.slice(2);
+const all = readdirSync('build').filter((file) => file.endsWith('.test.js'));
+const tests = all.filter((file) => chosen.length === 0 || chosen.some((name) => file.startsWith(name)));
+run('--test', '--test-reporter=spec', TIMEOUT, ...tests.map((file) => `build/${file}`));
