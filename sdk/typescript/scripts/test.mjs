@@ -1,6 +1,6 @@
 // Compiles the tests and the programs of README.md against dist/, then runs the tests,
 // or those whose names begin with an argument.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 /** For the slowest test, in milliseconds. */
@@ -15,7 +15,11 @@ programs.forEach(([, program], index) => {
   writeFileSync(`build/readme/program-${index + 1}.ts`, `${program}export {};\n`);
 });
 
-const run = (...args) => execFileSync(process.execPath, args, { stdio: 'inherit' });
+function run(...args) {
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
 for (const project of ['test/tsconfig.json', 'test/tsconfig.readme.json']) {
   run('node_modules/typescript/bin/tsc', '-p', project);
 }

@@ -7,6 +7,8 @@ import * as sdk from '@querent/realm';
 
 import { failure, json, ScriptedServer } from './support/scripted-server.js';
 
+const classes = { ...sdk };
+
 const CLASSES: readonly (readonly [status: number, code: string, name: string])[] = [
   [400, 'invalid_value', 'BadRequestError'],
   [401, 'invalid_api_key', 'AuthenticationError'],
@@ -32,7 +34,7 @@ for (const [status, code, name] of CLASSES) {
     for (const call of [realm.completions.create({ prompt: 'p' }), realm.chat.stream({ messages: [] })]) {
       await assert.rejects(call, (error) => {
         assert.ok(error instanceof sdk.APIError);
-        assert.ok(error instanceof sdk[name as 'APIError'], `${error.name} is no ${name}`);
+        assert.ok(error instanceof classes[name as 'APIError'], `${error.name} is no ${name}`);
         const { message, type, param, tenant, retryAfter, requestId } = error;
         assert.deepEqual(
           { name: error.name, status: error.status, code: error.code, message, type, param, tenant, retryAfter, requestId },

@@ -7,16 +7,19 @@ import { APIError, AuthenticationError, BadRequestError, ConnectionError, NotFou
 
 import { KEYS, MODEL, RealmServer } from './support/realm-server.js';
 
-let server: RealmServer;
+let server: RealmServer | undefined;
+let baseURL: string;
 let realm: Realm;
 
 before(async () => {
-  server = await RealmServer.start();
-  realm = new Realm({ baseURL: server.url, apiKey: KEYS.main });
+  const started = await RealmServer.start();
+  server = started;
+  baseURL = started.url;
+  realm = new Realm({ baseURL, apiKey: KEYS.main });
 });
 
 after(async () => {
-  await server[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
 });
 
 const FRANCE = { prompt: 'The capital of France is', maxTokens: 8, temperature: 0 };
@@ -106,7 +109,7 @@ test('models', async () => {
 });
 
 test('a wrong key is an error with the id of the request', async () => {
-  const wrong = new Realm({ baseURL: server.url, apiKey: 'rlm_wrong', model: MODEL });
+  const wrong = new Realm({ baseURL, apiKey: 'rlm_wrong', model: MODEL });
   for (const call of [wrong.completions.create(FRANCE), wrong.chat.stream(QUESTION), wrong.models.list()]) {
     await assert.rejects(call, (error) => {
       assert.ok(error instanceof AuthenticationError);
@@ -126,7 +129,7 @@ test('a wrong field is an error that names it', async () => {
 });
 
 test('a limit is an error that names it and says when to come back', async () => {
-  const limited = new Realm({ baseURL: server.url, apiKey: KEYS.limited, model: MODEL, maxRetries: 0 });
+  const limited = new Realm({ baseURL, apiKey: KEYS.limited, model: MODEL, maxRetries: 0 });
   await assert.rejects(
     async () => {
       for (let request = 0; request < 3; request++) await limited.completions.create({ ...FRANCE, maxTokens: 1 });
@@ -142,11 +145,11 @@ test('a limit is an error that names it and says when to come back', async () =>
 });
 
 async function disconnects(): Promise<number> {
-  return await server.sample('realm_client_disconnects_total', { tenant: 'main' });
+  return await (server as RealmServer).sample('realm_client_disconnects_total', { tenant: 'main' });
 }
 
 async function running(): Promise<number> {
-  return await server.sample('realm_requests_running', { model: MODEL });
+  return await (server as RealmServer).sample('realm_requests_running', { model: MODEL });
 }
 
 test('leaving the loop, an abort and cancel end the request on the server', async () => {
@@ -168,17 +171,17 @@ test('leaving the loop, an abort and cancel end the request on the server', asyn
   };
   const cancel = async (): Promise<void> => (await realm.completions.stream(LONG)).cancel();
   for (const end of [leave, abort, cancel]) {
-    const before = await disconnects();
+    const earlier = await disconnects();
     await end();
-    await until(async () => (await disconnects()) === before + 1);
+    await until(async () => (await disconnects()) === earlier + 1);
     await until(async () => (await running()) === 0);
   }
 });
 
 test('a timeout ends the request on the server', async () => {
-  const before = await disconnects();
+  const earlier = await disconnects();
   await assert.rejects(realm.completions.create(LONG, { timeout: 500 }), TimeoutError);
-  await until(async () => (await disconnects()) === before + 1);
+  await until(async () => (await disconnects()) === earlier + 1);
 });
 
 test('streams beside each other do not mix', async () => {
@@ -205,7 +208,7 @@ test('the official client, configured', async () => {
 });
 
 test('the official client sends no key where the client has none', async () => {
-  const openai = await new Realm({ baseURL: server.url }).openai({ maxRetries: 0 });
+  const openai = await new Realm({ baseURL }).openai({ maxRetries: 0 });
   await assert.rejects(openai.models.list(), { status: 401, code: 'missing_api_key' });
 });
 
