@@ -24,8 +24,9 @@ impl SdkContext {
             .context("build the server that the client libraries are tested against")?;
         Ok(Self {
             root: root.to_path_buf(),
-            server: paths::target(root).join("debug/realm"),
-            model: model.to_path_buf(),
+            // Both may be given relative to the root, and the checks run elsewhere.
+            server: root.join(paths::target(root)).join("debug/realm"),
+            model: root.join(model),
         })
     }
 
