@@ -31,7 +31,11 @@ for (const [status, code, name] of CLASSES) {
       failure(status, { code, param: 'prompt', type: 'some_error', tenant: 'acme' }, headers),
     );
     const realm = new sdk.Realm({ baseURL: server.url, model: 'm', maxRetries: 0 });
-    for (const call of [realm.completions.create({ prompt: 'p' }), realm.chat.stream({ messages: [] })]) {
+    const calls: readonly (() => Promise<unknown>)[] = [
+      () => realm.completions.create({ prompt: 'p' }),
+      () => realm.chat.stream({ messages: [] }),
+    ];
+    for (const call of calls) {
       await assert.rejects(call, (error) => {
         assert.ok(error instanceof sdk.APIError);
         assert.ok(error instanceof classes[name as 'APIError'], `${error.name} is no ${name}`);

@@ -110,7 +110,12 @@ test('models', async () => {
 
 test('a wrong key is an error with the id of the request', async () => {
   const wrong = new Realm({ baseURL, apiKey: 'rlm_wrong', model: MODEL });
-  for (const call of [wrong.completions.create(FRANCE), wrong.chat.stream(QUESTION), wrong.models.list()]) {
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => wrong.completions.create(FRANCE),
+    () => wrong.chat.stream(QUESTION),
+    () => wrong.models.list(),
+  ];
+  for (const call of calls) {
     await assert.rejects(call, (error) => {
       assert.ok(error instanceof AuthenticationError);
       assert.equal(error.code, 'invalid_api_key');

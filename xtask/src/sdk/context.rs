@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{paths, program};
 
+/// The server; with an example, because only then cargo chooses the features that it chooses for tests.
+const SERVER: [&str; 4] = ["--bin", "realm", "--example", "crd-yaml"];
+
 /// The surroundings of a client library's checks.
 #[derive(Debug)]
 pub(crate) struct SdkContext {
@@ -19,8 +22,7 @@ pub(crate) struct SdkContext {
 impl SdkContext {
     /// Builds the server, which costs nothing after the workspace's tests.
     pub(crate) fn prepare(root: &Path, model: &Path) -> Result<Self> {
-        let binary = ["--bin", "realm"];
-        program::run(program::cargo(root).args(program::BUILD_AS_TESTS).args(binary))
+        program::run(program::cargo(root).args(program::BUILD_AS_TESTS).args(SERVER))
             .context("build the server that the client libraries are tested against")?;
         Ok(Self {
             root: root.to_path_buf(),
