@@ -39,11 +39,14 @@ export function openaiOptions(settings: Settings): OpenAIOptions {
 
 /** Loads the package and makes a client. */
 export async function loadOpenAI(options: object): Promise<OpenAI> {
+  const { OpenAI: Client } = await load();
+  return new Client(options);
+}
+
+async function load(): Promise<typeof import('openai')> {
   try {
-    const { OpenAI: Client } = await import('openai');
-    return new Client(options);
+    return await import('openai');
   } catch (cause) {
-    if ((cause as { code?: unknown } | undefined)?.code === undefined) throw cause;
-    throw new RealmError('the package `openai` is not there; `npm install openai`', undefined, cause);
+    throw new RealmError('the package `openai` cannot be loaded; `npm install openai`', undefined, cause);
   }
 }

@@ -71,7 +71,7 @@ test('the official client is asked for only when it is wanted', async () => {
   const text = "import { Realm } from '@querent/realm'; await new Realm().openai().catch((e) => console.log(e.name, e.message));";
   await file('openai.mjs', text);
   const { stdout } = await run(process.execPath, ['openai.mjs'], { cwd: project });
-  assert.equal(stdout, 'RealmError the package `openai` is not there; `npm install openai`\n');
+  assert.equal(stdout, 'RealmError the package `openai` cannot be loaded; `npm install openai`\n');
 });
 
 const TYPED = `

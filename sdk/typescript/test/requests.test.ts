@@ -222,16 +222,16 @@ test('embeddings, as numbers or base64, in the order of the inputs', async () =>
 });
 
 test('tokens of a text, of a conversation, and back', async () => {
-  const tokens = { tokens: [1, 2], count: 2, max_model_len: 2048 };
+  const tokens = { tokens: [1, 2], count: 2, max_model_len: 2048, token_strs: ['a', 'b'] };
   await using server = await ScriptedServer.start(json(tokens), json(tokens), json({ prompt: 'ab' }));
   const realm = new Realm({ baseURL: server.url, model: 'm' });
-  const { requestId, ...rest } = await realm.tokenize({ prompt: 'ab', addSpecialTokens: false });
-  assert.deepEqual(rest, { tokens: [1, 2], count: 2, maxModelLen: 2048 });
+  const { requestId, ...rest } = await realm.tokenize({ prompt: 'ab', addSpecialTokens: false, returnTokenStrs: true });
+  assert.deepEqual(rest, { tokens: [1, 2], count: 2, maxModelLen: 2048, tokenStrs: ['a', 'b'] });
   assert.match(requestId, /^req-/);
   await realm.tokenize({ messages: [{ role: 'tool', content: 'x', toolCallId: 'c' }] });
   assert.equal((await realm.detokenize({ tokens: [1, 2] })).text, 'ab');
   assert.deepEqual(server.requests.map(({ path, body }) => [path, body]), [
-    ['/tokenize', { model: 'm', prompt: 'ab', add_special_tokens: false }],
+    ['/tokenize', { model: 'm', prompt: 'ab', add_special_tokens: false, return_token_strs: true }],
     ['/tokenize', { model: 'm', messages: [{ role: 'tool', content: 'x', tool_call_id: 'c' }] }],
     ['/detokenize', { model: 'm', tokens: [1, 2] }],
   ]);

@@ -160,7 +160,8 @@ async function running(): Promise<number> {
 test('leaving the loop, an abort and cancel end the request on the server', async () => {
   const leave = async (): Promise<void> => {
     for await (const token of await realm.completions.stream(LONG)) {
-      assert.equal(await running(), 1, token.text);
+      if (token.text === '') continue;
+      await until(async () => (await running()) === 1);
       break;
     }
   };

@@ -9,6 +9,10 @@ interface TokenizeBase {
   readonly model?: string | undefined;
   /** Whether the tokens that the model puts around every text come too. */
   readonly addSpecialTokens?: boolean | undefined;
+  /** Whether a conversation ends with the opening of the model's answer. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** Whether the text of each token is wanted too. */
+  readonly returnTokenStrs?: boolean | undefined;
   readonly extraBody?: JsonObject | undefined;
 }
 
@@ -24,6 +28,8 @@ export interface Tokens {
   readonly count: number;
   /** Tokens of prompt and answer together that the model takes, at most. */
   readonly maxModelLen: number;
+  /** The text of each token, when it was asked for. */
+  readonly tokenStrs: readonly string[] | undefined;
   readonly requestId: string;
 }
 
@@ -50,6 +56,7 @@ export function readTokens(answer: Reader): Tokens {
     tokens: answer.at('tokens').list((token) => token.number()),
     count: answer.at('count').number(),
     maxModelLen: answer.at('max_model_len').number(),
+    tokenStrs: answer.maybe('token_strs', (list) => list.list((text) => text.string())),
     requestId: answer.requestId,
   };
 }
