@@ -35,6 +35,7 @@ const WHOLE: readonly (readonly [name: string, text: string, expected: string])[
   ['no space after the colon', `data:${piece('a')}\n\ndata:[DONE]\n\n`, 'a'],
   ['comments', `: hello\n\ndata: ${piece('a')}\n: between\n\n:\n\ndata: [DONE]\n\n`, 'a'],
   ['data in several lines', `data: ${piece('a').replace(',', ',\ndata: ')}\n\ndata: [DONE]\n\n`, 'a'],
+  ['lines of data that end with CRLF', `data: ${piece('a').replace(',', ',\r\ndata: ')}\r\n\r\ndata: [DONE]\r\n\r\n`, 'a'],
   ['other fields', `retry: 5\nid: 1\nevent: x\ndata: ${piece('a')}\nwhat\n\ndata: [DONE]\n\n`, 'a'],
   ['an event without data', `event: ping\n\ndata: ${piece('a')}\n\ndata: [DONE]\n\n`, 'a'],
   ['a byte order mark', `\uFEFFdata: ${piece('a')}\n\ndata: [DONE]\n\n`, 'a'],
