@@ -11,6 +11,7 @@ pub mod image;
 pub mod paths;
 mod program;
 mod reference;
+pub mod sdk;
 mod shell;
 pub mod test;
 pub mod tidy;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{cluster, cross, demo_model, paths, program, reference, shell};
+use crate::{cluster, cross, demo_model, paths, program, reference, sdk, shell};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,7 @@ pub fn run(root: &Path, args: &TestArgs) -> Result<()> {
     step("lints", || program::run(program::cargo(root).args(CLIPPY)))?;
     step("dependencies", || dependencies(root))?;
     step("workspace tests", || workspace_tests(root, &model))?;
+    step("client libraries", || sdk::test(root, &model))?;
     step("portable kernels", || cross::test(root))?;
     step("reference data", || reference::check(root))?;
     if args.no_cluster {
