@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from realm import InvalidAnswer, Token, TokenLogprob, ToolCall, ToolCallPiece, Usage
+from realm import ProtocolError, Token, TokenLogprob, ToolCall, ToolCallPiece, Usage
 from realm import _parse as parse
 from realm._document import Document
 
@@ -126,7 +126,7 @@ WRONG: list[tuple[Callable[[Document], object], Any, str]] = [
 
 @pytest.mark.parametrize(("read", "value", "message"), WRONG, ids=[message for _, _, message in WRONG])
 def test_what_is_wrong_is_named(read: Callable[[Document], object], value: object, message: str) -> None:
-    with pytest.raises(InvalidAnswer) as caught:
+    with pytest.raises(ProtocolError) as caught:
         read(document(value))
     assert message in str(caught.value)
     assert caught.value.request_id == "req-1"
@@ -134,5 +134,5 @@ def test_what_is_wrong_is_named(read: Callable[[Document], object], value: objec
 
 @pytest.mark.parametrize("body", ["", "<html>", '{"a":', "[" * 100_000])
 def test_what_is_not_json_is_no_answer(body: str) -> None:
-    with pytest.raises(InvalidAnswer, match="not JSON"):
+    with pytest.raises(ProtocolError, match="not JSON"):
         Document.read(body, None)

@@ -110,32 +110,32 @@ def test_the_model_comes_from_the_client_or_once_from_the_server() -> None:
         assert [asked.path for asked in stub.asked] == ["/v1/models", "/v1/completions", "/v1/completions"]
         assert stub.asked[2].body["model"] == "m"
     with Stub(json_reply({"data": []})) as stub, Realm(stub.url) as client:
-        with pytest.raises(realm.InvalidAnswer, match="no model"):
+        with pytest.raises(realm.ProtocolError, match="no model"):
             client.completions.create(prompt="Hi")
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, realm.BadRequest),
-        (401, realm.Unauthorized),
-        (403, realm.Forbidden),
-        (404, realm.NotFound),
-        (405, realm.BadRequest),
-        (413, realm.BadRequest),
-        (422, realm.BadRequest),
-        (429, realm.RateLimited),
+        (400, realm.BadRequestError),
+        (401, realm.AuthenticationError),
+        (403, realm.PermissionDeniedError),
+        (404, realm.NotFoundError),
+        (405, realm.BadRequestError),
+        (413, realm.BadRequestError),
+        (422, realm.UnprocessableEntityError),
+        (429, realm.RateLimitError),
         (500, realm.ServerError),
         (502, realm.ServerError),
-        (503, realm.Unavailable),
-        (302, realm.StatusError),
+        (503, realm.OverloadedError),
+        (302, realm.APIError),
     ],
 )
 def test_each_status_has_its_error(caller: Caller, status: int, kind: type[realm.RealmError]) -> None:
     error = {"message": "`n` is wrong", "type": "some_error", "param": "n", "code": "invalid_value"}
     with (
         Stub(json_reply({"error": error}, status, retry_after="7")) as stub,
-        pytest.raises(realm.StatusError) as caught,
+        pytest.raises(realm.APIError) as caught,
     ):
         caller.call(stub.url, lambda client: client.completions.create(model="m", prompt="Hi"), max_retries=0)
     found = caught.value
@@ -143,6 +143,12 @@ def test_each_status_has_its_error(caller: Caller, status: int, kind: type[realm
     facts = (found.status, found.code, found.param, found.type, found.request_id, found.retry_after)
     assert facts == (status, "invalid_value", "n", "some_error", "req-1", 7.0)
     assert str(found) == f"`n` is wrong (status {status}, code invalid_value, param n, request req-1)"
+
+
+def test_an_overloaded_server_is_not_a_limit_of_the_tenant(caller: Caller) -> None:
+    reply = json_reply({"error": {"message": "busy", "code": "overloaded"}}, 429)
+    with Stub(reply) as stub, pytest.raises(realm.OverloadedError):
+        caller.call(stub.url, lambda client: client.models.list(), max_retries=0)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +173,7 @@ def test_a_request_is_sent_again(caller: Caller) -> None:
     with Stub(busy, json_reply(TEXT)) as stub:
         assert caller.call(stub.url, lambda client: client.completions.create(model="m", prompt="Hi")).text == "hi"
         assert len(stub.asked) == 2
-    with Stub(busy) as stub, pytest.raises(realm.RateLimited):
+    with Stub(busy) as stub, pytest.raises(realm.RateLimitError):
         caller.call(stub.url, lambda client: client.completions.create(model="m", prompt="Hi", max_retries=1))
     assert len(stub.asked) == 2
     with Stub(Reply(drop=True), json_reply(TEXT)) as stub:
@@ -175,7 +181,7 @@ def test_a_request_is_sent_again(caller: Caller) -> None:
 
 
 def test_a_wrong_request_is_not_sent_again(caller: Caller) -> None:
-    with Stub(json_reply({"error": {"message": "no"}}, 400)) as stub, pytest.raises(realm.BadRequest):
+    with Stub(json_reply({"error": {"message": "no"}}, 400)) as stub, pytest.raises(realm.BadRequestError):
         caller.call(stub.url, lambda client: client.completions.create(model="m", prompt="Hi"))
     assert len(stub.asked) == 1
 
@@ -183,7 +189,7 @@ def test_a_wrong_request_is_not_sent_again(caller: Caller) -> None:
 def test_nobody_listens(caller: Caller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(realm.ConnectionFailed) as caught:
+    with pytest.raises(realm.APIConnectionError) as caught:
         caller.call(f"http://127.0.0.1:{port}", lambda client: client.models.list(), max_retries=0)
     assert isinstance(caught.value, ConnectionError)
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
@@ -192,7 +198,7 @@ def test_nobody_listens(caller: Caller) -> None:
 def test_a_silent_server_times_out_and_is_not_asked_again(caller: Caller) -> None:
     with Stub(Reply(pieces=[b"{"], hold=True)) as stub, pytest.raises(TimeoutError) as caught:
         caller.call(stub.url, lambda client: client.models.list(timeout=0.1))
-    assert isinstance(caught.value, realm.RequestTimeout)
+    assert isinstance(caught.value, realm.APITimeoutError)
     assert len(stub.asked) == 1
 
 

@@ -7,18 +7,18 @@ from datetime import datetime, timezone
 import pytest
 
 from realm import (
-    BadRequest,
-    ConnectionFailed,
-    InvalidAnswer,
-    NotFound,
-    RateLimited,
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    OverloadedError,
+    ProtocolError,
+    RateLimitError,
     RealmError,
-    RequestTimeout,
     ServerError,
-    StreamBroken,
-    StreamFailed,
-    Unauthorized,
-    Unavailable,
+    StreamCutError,
+    StreamError,
 )
 from realm._retry import MAX_RETRIES, Attempts, is_transient
 from realm._wire import retry_after
@@ -27,18 +27,18 @@ from realm._wire import retry_after
 @pytest.mark.parametrize(
     ("error", "transient"),
     [
-        (ConnectionFailed(""), True),
-        (RateLimited("", status=429), True),
+        (APIConnectionError(""), True),
+        (RateLimitError("", status=429), True),
         (ServerError("", status=500), True),
-        (Unavailable("", status=503), True),
-        (StreamBroken(""), True),
-        (StreamFailed("", type="server_error"), True),
-        (StreamFailed("", type="invalid_request_error"), False),
-        (RequestTimeout(""), False),
-        (BadRequest("", status=400), False),
-        (Unauthorized("", status=401), False),
-        (NotFound("", status=404), False),
-        (InvalidAnswer(""), False),
+        (OverloadedError("", status=503), True),
+        (StreamCutError(""), True),
+        (StreamError("", type="server_error"), True),
+        (StreamError("", type="invalid_request_error"), False),
+        (APITimeoutError(""), False),
+        (BadRequestError("", status=400), False),
+        (AuthenticationError("", status=401), False),
+        (NotFoundError("", status=404), False),
+        (ProtocolError(""), False),
     ],
 )
 def test_what_may_do_better_later(error: RealmError, transient: bool) -> None:
@@ -49,7 +49,9 @@ def test_what_may_do_better_later(error: RealmError, transient: bool) -> None:
 def test_waits_double_are_bounded_and_jittered() -> None:
     longest = Attempts(MAX_RETRIES, random=lambda: 0.0)
     shortest = Attempts(MAX_RETRIES, random=lambda: 1.0)
-    waits = [(longest.delay_after(ConnectionFailed("")), shortest.delay_after(ConnectionFailed(""))) for _ in range(7)]
+    waits = [
+        (longest.delay_after(APIConnectionError("")), shortest.delay_after(APIConnectionError(""))) for _ in range(7)
+    ]
     expected = [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert waits == [(wait, wait * 0.75) for wait in expected]
 
@@ -59,14 +61,14 @@ def test_waits_double_are_bounded_and_jittered() -> None:
     [(0.0, 0.0, 0.5), (5.0, 0.0, 5.0), (5.0, 1.0, 6.25), (60.0, 0.0, 60.0), (60.5, 0.0, None)],
 )
 def test_the_server_says_when(asked: float, random: float, wait: float | None) -> None:
-    assert Attempts(2, random=lambda: random).delay_after(RateLimited("", retry_after=asked)) == wait
+    assert Attempts(2, random=lambda: random).delay_after(RateLimitError("", retry_after=asked)) == wait
 
 
 def test_tries_are_counted() -> None:
     attempts = Attempts(2)
-    assert [attempts.delay_after(ConnectionFailed("")) is None for _ in range(4)] == [False, False, True, True]
-    assert Attempts(0).delay_after(ConnectionFailed("")) is None
-    assert Attempts(5).delay_after(StreamBroken(""), begun=True) is None
+    assert [attempts.delay_after(APIConnectionError("")) is None for _ in range(4)] == [False, False, True, True]
+    assert Attempts(0).delay_after(APIConnectionError("")) is None
+    assert Attempts(5).delay_after(StreamCutError(""), begun=True) is None
 
 
 @pytest.mark.parametrize(

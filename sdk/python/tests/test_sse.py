@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from realm import InvalidAnswer
+from realm import ProtocolError
 from realm._sse import SseParser
 
 CASES = {
@@ -41,5 +41,5 @@ def test_any_cut_gives_the_same_events(name: str) -> None:
 )
 def test_an_endless_event_is_refused(pieces: list[bytes]) -> None:
     parser = SseParser(max_event_bytes=80)
-    with pytest.raises(InvalidAnswer, match="80 bytes"):
+    with pytest.raises(ProtocolError, match="80 bytes"):
         [parser.push(piece) for piece in pieces]

@@ -75,13 +75,13 @@ CUTS = {
 
 @pytest.mark.parametrize("name", CUTS)
 def test_a_cut_stream_is_never_taken_for_whole(caller: Caller, name: str) -> None:
-    with Stub(CUTS[name]) as stub, pytest.raises(realm.StreamBroken):
+    with Stub(CUTS[name]) as stub, pytest.raises(realm.StreamCutError):
         caller.tokens(stub.url, opened, max_retries=0)
 
 
 def test_no_retry_after_the_first_token(caller: Caller) -> None:
     with Stub(events(piece("Hel"), done=False, cut=True), events(*WHOLE)) as stub:
-        with pytest.raises(realm.StreamBroken):
+        with pytest.raises(realm.StreamCutError):
             caller.tokens(stub.url, opened)
     assert len(stub.asked) == 1
 
@@ -104,25 +104,25 @@ def test_a_retry_before_the_first_token(caller: Caller, first: Reply) -> None:
 
 
 def test_a_failure_in_the_middle_says_what_the_server_says(caller: Caller) -> None:
-    with Stub(events(piece("Hel"), FAILURE, done=False)) as stub, pytest.raises(realm.StreamFailed) as caught:
+    with Stub(events(piece("Hel"), FAILURE, done=False)) as stub, pytest.raises(realm.StreamError) as caught:
         caller.tokens(stub.url, opened)
     assert (caught.value.code, caught.value.type, caught.value.request_id) == ("stopping", "server_error", "req-1")
 
 
 def test_a_refusal_before_the_stream(caller: Caller) -> None:
     refusal = json_reply({"error": {"message": "no", "code": "invalid_value", "param": "n"}}, 400)
-    with Stub(refusal) as stub, pytest.raises(realm.BadRequest) as caught:
+    with Stub(refusal) as stub, pytest.raises(realm.BadRequestError) as caught:
         caller.tokens(stub.url, opened)
     assert caught.value.param == "n"
 
 
 def test_something_else_than_events_is_no_stream(caller: Caller) -> None:
-    with Stub(json_reply({"choices": []})) as stub, pytest.raises(realm.InvalidAnswer, match="application/json came"):
+    with Stub(json_reply({"choices": []})) as stub, pytest.raises(realm.ProtocolError, match="application/json came"):
         caller.tokens(stub.url, opened)
 
 
 def test_a_stream_that_falls_silent_times_out(caller: Caller) -> None:
-    with Stub(events(piece("Hel"), done=False, hold=True)) as stub, pytest.raises(realm.RequestTimeout):
+    with Stub(events(piece("Hel"), done=False, hold=True)) as stub, pytest.raises(realm.APITimeoutError):
         caller.tokens(stub.url, opened, timeout=0.2)
     assert len(stub.asked) == 1
 

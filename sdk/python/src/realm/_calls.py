@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote
 
 from realm import _parse
-from realm.errors import InvalidAnswer
+from realm.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,7 +97,7 @@ def model(name: str, options: Options) -> Call[Model]:
 def first_model(models: list[Model]) -> str:
     """The model of requests that name none: the first that the server lists, whose other names follow it."""
     if not models:
-        raise InvalidAnswer("the server has no model")
+        raise ProtocolError("the server has no model")
     return models[0].id
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from realm.errors import InvalidAnswer
+from realm.errors import ProtocolError
 
 
 class Document:
@@ -29,7 +29,7 @@ class Document:
         try:
             value = cast("object", json.loads(body))
         except (ValueError, RecursionError) as error:
-            raise InvalidAnswer(f"the answer is not JSON: {error}", request_id=request_id) from error
+            raise ProtocolError(f"the answer is not JSON: {error}", request_id=request_id) from error
         return cls(value, "", request_id)
 
     def has(self, name: str) -> bool:
@@ -104,7 +104,7 @@ class Document:
         """Path of a field."""
         return f"{self._path}.{name}" if self._path else name
 
-    def _wrong(self, path: str, expected: str, value: object) -> InvalidAnswer:
+    def _wrong(self, path: str, expected: str, value: object) -> ProtocolError:
         found = "missing" if value is None else f"a {type(value).__name__}"
         where = f"`{path}` of the answer" if path else "the answer"
-        return InvalidAnswer(f"{where} is {found}, expected {expected}", request_id=self.request_id)
+        return ProtocolError(f"{where} is {found}, expected {expected}", request_id=self.request_id)

@@ -22,7 +22,7 @@ from realm.answers import (
     ToolCallPiece,
     Usage,
 )
-from realm.errors import InvalidAnswer
+from realm.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ def prompt(document: Document) -> str:
 
 def _some(choices: Sequence[_Choice], document: Document) -> tuple[_Choice, ...]:
     if not choices:
-        raise InvalidAnswer("`choices` of the answer is empty", request_id=document.request_id)
+        raise ProtocolError("`choices` of the answer is empty", request_id=document.request_id)
     return tuple(choices)
 
 
@@ -174,7 +174,7 @@ def _completion_logprobs(document: Document) -> tuple[TokenLogprob, ...]:
     texts, logprobs = document.values("tokens"), document.values("token_logprobs")
     tops: list[object] = document.values("top_logprobs") if document.has("top_logprobs") else [None] * len(texts)
     if not len(texts) == len(logprobs) == len(tops):
-        raise InvalidAnswer("the lists of `logprobs` differ in length", request_id=document.request_id)
+        raise ProtocolError("the lists of `logprobs` differ in length", request_id=document.request_id)
     path = document.path("token_logprobs")
     return tuple(
         TokenLogprob(
@@ -217,4 +217,4 @@ def _floats(text: str, document: Document) -> tuple[float, ...]:
         return struct.unpack(f"<{len(raw) // _FLOAT_BYTES}f", raw)
     except (binascii.Error, struct.error) as error:
         message = f"`{document.path('embedding')}` is not floats in base64: {error}"
-        raise InvalidAnswer(message, request_id=document.request_id) from error
+        raise ProtocolError(message, request_id=document.request_id) from error

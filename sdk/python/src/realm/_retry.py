@@ -6,7 +6,15 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from realm.errors import ConnectionFailed, RateLimited, RealmError, ServerError, StreamBroken, StreamFailed
+from realm.errors import (
+    APIConnectionError,
+    OverloadedError,
+    RateLimitError,
+    RealmError,
+    ServerError,
+    StreamCutError,
+    StreamError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +31,15 @@ LONGEST_RETRY_AFTER = 60.0
 """Seconds that a server may ask to wait; when it asks for more, the caller has to decide."""
 JITTER = 0.25
 """Part of a wait by which it is made longer or shorter at random, so that clients do not come back together."""
+_TRANSIENT = (APIConnectionError, RateLimitError, OverloadedError, ServerError, StreamCutError)
 _TRANSIENT_TYPES = ("server_error", "rate_limit_error")
 
 
 def is_transient(error: RealmError) -> bool:
     """Whether the same request may do better later. A timeout is not: the work may still be under way."""
-    if isinstance(error, StreamFailed):
+    if isinstance(error, StreamError):
         return error.type in _TRANSIENT_TYPES
-    return isinstance(error, (ConnectionFailed, RateLimited, ServerError, StreamBroken))
+    return isinstance(error, _TRANSIENT)
 
 
 @dataclass

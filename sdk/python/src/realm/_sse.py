@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realm.errors import InvalidAnswer
+from realm.errors import ProtocolError
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """Longest event, in bytes; a longer one is not from this API."""
@@ -60,4 +60,4 @@ class SseParser:
 
     def _check_size(self) -> None:
         if len(self._line) + self._data_bytes > self._max:
-            raise InvalidAnswer(f"an event of the stream is longer than {self._max} bytes")
+            raise ProtocolError(f"an event of the stream is longer than {self._max} bytes")

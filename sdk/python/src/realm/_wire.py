@@ -18,12 +18,12 @@ from realm._settings import CONNECT_TIMEOUT
 from realm._sse import SseParser
 from realm._version import __version__
 from realm.errors import (
-    ConnectionFailed,
-    InvalidAnswer,
+    APIConnectionError,
+    APITimeoutError,
+    ProtocolError,
     RealmError,
-    RequestTimeout,
-    StreamBroken,
-    StreamFailed,
+    StreamCutError,
+    StreamError,
     error_class,
 )
 
@@ -73,7 +73,7 @@ class Body:
         """One more piece."""
         self._bytes += chunk
         if len(self._bytes) > MAX_ANSWER_BYTES:
-            raise InvalidAnswer(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            raise ProtocolError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
 
     def whole(self) -> bytes:
         """All pieces."""
@@ -91,7 +91,7 @@ class EventDecoder:
         self.usage: Usage | None = None
         if head.content_type != "text/event-stream":
             found = head.content_type or "nothing"
-            raise InvalidAnswer(f"a stream of events was asked for, and {found} came", request_id=head.request_id)
+            raise ProtocolError(f"a stream of events was asked for, and {found} came", request_id=head.request_id)
 
     def push(self, chunk: bytes) -> Iterator[Token]:
         """The tokens that are whole now."""
@@ -108,9 +108,9 @@ class EventDecoder:
         if not self.done:
             raise self.broken()
 
-    def broken(self) -> StreamBroken:
+    def broken(self) -> StreamCutError:
         """The error of a stream that was cut."""
-        return StreamBroken("the stream was cut before its end", request_id=self._request_id)
+        return StreamCutError("the stream was cut before its end", request_id=self._request_id)
 
     def _event(self, document: Document) -> list[Token]:
         if document.has("error"):
@@ -147,7 +147,7 @@ def answer(call: Call[T], head: Head, body: bytes) -> T:
 def refusal(head: Head, body: bytes) -> RealmError:
     """The error of an answer whose status is not 2xx; also when something else than Realm answered."""
     said = _error_object(body, head)
-    return error_class(head.status)(
+    return error_class(head.status, said.get("code"))(
         said.get("message") or _quoted(head, body),
         status=head.status,
         code=said.get("code"),
@@ -164,13 +164,13 @@ def translated(decoder: EventDecoder | None = None) -> Generator[None, None, Non
     try:
         yield
     except httpx.ConnectTimeout as error:
-        raise ConnectionFailed(f"no connection in time: {error}") from error
+        raise APIConnectionError(f"no connection in time: {error}") from error
     except httpx.TimeoutException as error:
-        raise RequestTimeout("the server sent nothing for as long as the timeout allows") from error
+        raise APITimeoutError("the server sent nothing for as long as the timeout allows") from error
     except (httpx.TransportError, httpx.DecodingError) as error:
         if decoder is not None:
             raise decoder.broken() from error
-        raise ConnectionFailed(f"no answer: {error or type(error).__name__}") from error
+        raise APIConnectionError(f"no answer: {error or type(error).__name__}") from error
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -193,9 +193,9 @@ def _seconds_until(date: str, now: datetime) -> float | None:
     return max((then - now).total_seconds(), 0.0)
 
 
-def _stream_failure(document: Document) -> StreamFailed:
+def _stream_failure(document: Document) -> StreamError:
     error = document.child("error")
-    return StreamFailed(
+    return StreamError(
         error.text_or("message", "the server failed in the middle of the stream"),
         code=error.maybe_text("code"),
         param=error.maybe_text("param"),
@@ -207,7 +207,7 @@ def _stream_failure(document: Document) -> StreamFailed:
 def _error_object(body: bytes, head: Head) -> dict[str, str]:
     try:
         error = Document.read(body, head.request_id).child("error")
-    except InvalidAnswer:
+    except ProtocolError:
         return {}
     values = {name: error.value(name) for name in ("message", "code", "param", "type")}
     return {name: value for name, value in values.items() if isinstance(value, str)}

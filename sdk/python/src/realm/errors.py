@@ -40,73 +40,81 @@ class ConfigError(RealmError, ValueError):
     """The client was made with values that cannot work."""
 
 
-class ConnectionFailed(RealmError, ConnectionError):
+class APIConnectionError(RealmError, ConnectionError):
     """No answer began: the server was not reached, or the connection went away."""
 
 
-class RequestTimeout(RealmError, TimeoutError):
+class APITimeoutError(RealmError, TimeoutError):
     """Nothing came for as long as the timeout allows."""
 
 
-class InvalidAnswer(RealmError):
+class ProtocolError(RealmError):
     """The answer is not what the API says, for example because something else answered."""
 
 
-class StreamBroken(RealmError):
+class StreamCutError(RealmError):
     """A stream was cut before its end; what came so far is not the whole answer."""
 
 
-class StreamFailed(RealmError):
-    """The server told of a failure in the middle of a stream."""
+class APIError(RealmError):
+    """The server answered with an error."""
 
 
-class StatusError(RealmError):
-    """The server refused: the answer's status is not 2xx."""
+class StreamError(APIError):
+    """The server told of a failure in the middle of a stream; `status` is None."""
 
 
-class BadRequest(StatusError):
-    """400, 413, 415, 422 and other 4xx: the request is wrong; `param` names the field when there is one."""
+class BadRequestError(APIError):
+    """400 and other 4xx: the request is wrong; `param` names the field when there is one."""
 
 
-class Unauthorized(StatusError):
+class AuthenticationError(APIError):
     """401: the API key is missing, wrong or expired."""
 
 
-class Forbidden(StatusError):
+class PermissionDeniedError(APIError):
     """403: the tenant may not do this."""
 
 
-class NotFound(StatusError):
+class NotFoundError(APIError):
     """404: no such model, or no such endpoint in this version of the server."""
 
 
-class RateLimited(StatusError):
-    """429: a limit of the tenant is reached, or the server is overloaded; `retry_after` says how long."""
+class UnprocessableEntityError(APIError):
+    """422: the request reads well and cannot be carried out."""
 
 
-class ServerError(StatusError):
-    """5xx: the server failed."""
+class RateLimitError(APIError):
+    """429: a limit of the tenant is reached; `retry_after` says how long."""
 
 
-class Unavailable(ServerError):
-    """503: the server is not ready or is stopping."""
+class OverloadedError(APIError):
+    """503, or 429 `overloaded`: the server has too much to do, or is not ready, for every tenant."""
 
 
-_BY_STATUS: dict[int, type[StatusError]] = {
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    429: RateLimited,
-    503: Unavailable,
+class ServerError(APIError):
+    """500 and above: the server failed."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    503: OverloadedError,
 }
+_OVERLOADED = (429, "overloaded")
 _FIRST_SERVER_ERROR = 500
 _FIRST_CLIENT_ERROR = 400
 
 
-def error_class(status: int) -> type[StatusError]:
-    """The class of a status."""
+def error_class(status: int, code: str | None) -> type[APIError]:
+    """The class of a status and a code."""
+    if (status, code) == _OVERLOADED:
+        return OverloadedError
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= _FIRST_SERVER_ERROR:
         return ServerError
-    return BadRequest if status >= _FIRST_CLIENT_ERROR else StatusError
+    return BadRequestError if status >= _FIRST_CLIENT_ERROR else APIError
