@@ -9,6 +9,8 @@
 mod answers;
 #[path = "api_server/errors.rs"]
 mod errors;
+#[path = "api_server/leftover.rs"]
+mod leftover;
 #[path = "api_server/lifecycle.rs"]
 mod lifecycle;
 #[path = "api_server/limits.rs"]
