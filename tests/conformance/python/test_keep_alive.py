@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import select
+import socket
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 
 from asking import CHAT, PATIENCE, TEXT, key_of
 
@@ -73,3 +77,35 @@ def test_every_kind_of_answer_leaves_the_connection_open(url: str) -> None:
             for ask in kinds:
                 ask()
     assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "status"),
+    [
+        ("POST /v1/completions", {"authorization": "Bearer wrong"}, 401),
+        ("POST /v1/nothing", {}, 404),
+        ("PUT /v1/completions", {}, 405),
+        ("POST /v1/completions", {"content-type": "text/plain"}, 415),
+        ("POST /v1/completions", {}, 400),
+    ],
+)
+def test_a_body_that_comes_after_its_head(url: str, line: str, fields: dict[str, str], status: int) -> None:
+    """Clients send head and body apart; a refusal that needs no body must not cut the connection under them."""
+    body = b'{"model": "smollm2"}'
+    known = {"host": "h", "content-type": "application/json", "authorization": f"Bearer {key_of('free')}"}
+    headers = {**known, **fields, "content-length": str(len(body))}
+    head = f"{line} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+    at = httpx.URL(url)
+    with socket.create_connection((at.host, at.port or 80), timeout=PATIENCE) as connection:
+        for _ in range(2):
+            connection.sendall(head.encode())
+            # Time for the server to judge the head alone.
+            early = bool(select.select([connection], [], [], 0.05)[0])
+            connection.sendall(body)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            answer.read()
+            assert answer.status == status
+            if answer.getheader("connection") == "close":
+                return
+            assert not early, "an answer before the body must close the connection"

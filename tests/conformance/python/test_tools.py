@@ -41,7 +41,8 @@ def tools_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.Op
 
 
 def ask(client: openai.OpenAI, **fields: Any) -> Any:
-    least = {"model": MODEL, "messages": QUESTION, "tools": TOOLS, "temperature": 0, "max_tokens": 300}
+    least: dict[str, Any] = {"model": MODEL, "messages": QUESTION, "tools": TOOLS, "temperature": 0, "max_tokens": 300}
+    least["parallel_tool_calls"] = False  # The model would call on and on.
     create: Any = client.chat.completions.create
     return create(**{**least, **fields})
 
@@ -60,7 +61,7 @@ def check_call(name: str, arguments: str) -> None:
     ids=["required", "clock", "get_weather"],
 )
 def test_a_call_that_must_come(tools_client: openai.OpenAI, choice: Any, names: set[str]) -> None:
-    fields = {"tool_choice": choice, "parallel_tool_calls": False}
+    fields = {"tool_choice": choice}
     answer = ask(tools_client, **fields).choices[0]
     assert answer.finish_reason == "tool_calls"
     assert answer.message.content is None
@@ -150,5 +151,6 @@ def test_refused_by_name(tools_client: openai.OpenAI, fields: dict[str, Any], pa
 def test_the_official_helper_parses_calls(tools_client: openai.OpenAI) -> None:
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER, "strict": True}}
     parse: Any = tools_client.chat.completions.parse
-    answer = parse(model=MODEL, messages=QUESTION, tools=[tool], tool_choice="required", temperature=0, max_tokens=300)
+    asked = {"model": MODEL, "messages": QUESTION, "tools": [tool], "tool_choice": "required", "temperature": 0}
+    answer = parse(**asked, max_tokens=300, parallel_tool_calls=False)
     jsonschema.validate(answer.choices[0].message.tool_calls[0].function.parsed_arguments, WEATHER)
