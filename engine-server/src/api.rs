@@ -43,6 +43,7 @@ mod flow;
 pub mod generation;
 mod guided;
 mod health;
+mod leftover;
 mod metrics_page;
 mod models;
 mod observe;
@@ -82,6 +83,7 @@ pub fn app(state: AppState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(catch_panics(state.metrics()))
         .layer(cors())
+        .layer(middleware::from_fn(leftover::read_leftover))
         .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }

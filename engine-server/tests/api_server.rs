@@ -16,6 +16,8 @@ mod errors;
 #[allow(dead_code, reason = "each test file uses its part")]
 #[path = "../../engine/tests/support/families.rs"]
 mod families;
+#[path = "api_server/leftover.rs"]
+mod leftover;
 #[path = "api_server/lifecycle.rs"]
 mod lifecycle;
 #[path = "api_server/limits.rs"]
