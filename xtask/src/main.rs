@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, cluster, codegen, cross, demo, image, paths, test, tidy};
+use xtask::{bench, cluster, codegen, cross, demo, guests, image, paths, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Realm repository")]
@@ -27,6 +27,8 @@ enum Verb {
     Cluster(cluster::ClusterArgs),
     /// Make the container images of static binaries below target/images
     Image(image::ImageArgs),
+    /// Build the templates of tenants' programs, look at them, run and serve them
+    Guests,
     /// A compiler, linker and runner for another kind of CPU; prints the variables to set
     Toolchain(cross::ToolchainArgs),
 }
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Tidy => tidy::run(&root),
         Verb::Cluster(args) => cluster::run(&root, &args),
         Verb::Image(args) => image::run(&root, &args),
+        Verb::Guests => guests::run(&root),
         Verb::Toolchain(args) => cross::run(&root, &args),
     }
 }
