@@ -99,7 +99,9 @@ fn ask(realm: &Path, program: &Path, case: &Case) -> Result<Value> {
         output.status
     );
     // Nothing when the program was refused before it ran.
-    if output.stdout.is_empty() { return Ok(Value::Null); }
+    if output.stdout.is_empty() {
+        return Ok(Value::Null);
+    }
     serde_json::from_slice(&output.stdout).with_context(|| format!("{}: {text}", case.name()))
 }
 

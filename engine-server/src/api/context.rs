@@ -125,7 +125,9 @@ mod tests {
     #[test]
     fn a_program_sees_its_own_headers_and_no_others() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("authorization", "Bearer k"), ("cookie", "c"), ("x-realm-user", "ada")] {
+        for (name, value) in
+            [("authorization", "Bearer k"), ("cookie", "c"), ("x-realm-user", "ada")]
+        {
             headers.insert(name, value.parse().unwrap());
         }
         headers.insert("x-realm-long", "x".repeat(MAX_PROGRAM_HEADER_BYTES + 1).parse().unwrap());

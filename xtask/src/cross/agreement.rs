@@ -59,7 +59,10 @@ pub(super) fn run(root: &Path, toolchain: &Toolchain, target: Target) -> Result<
         }
         Target::Wasm => &NODE,
         Target::Aarch64 => &ARM,
-        Target::Bare => bail!("nothing runs on {} here; its programs are tested by `cargo xtask guests`", target.triple()),
+        Target::Bare => bail!(
+            "nothing runs on {} here; its programs are tested by `cargo xtask guests`",
+            target.triple()
+        ),
     };
     machines.iter().try_for_each(|machine| run_on(root, toolchain, target, machine))
 }

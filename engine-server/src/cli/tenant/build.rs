@@ -13,11 +13,7 @@ use serde_json::json;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata, metadata};
 
-use super::{
-    super::exit::Exit,
-    file,
-    wit::World,
-};
+use super::{super::exit::Exit, file, wit::World};
 use crate::digest::Digest;
 
 /// Bytes of a module, which may hold much that its component does not.

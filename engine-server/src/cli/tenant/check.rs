@@ -127,8 +127,11 @@ fn needs(report: &Report) -> Vec<String> {
 impl Seen {
     fn of(report: Report) -> Self {
         let exported = |interface: &str| report.exports.iter().any(|export| export == interface);
-        let hooks: Vec<_> =
-            HOOKS.iter().filter(|(interface, _)| exported(interface)).map(|(_, hook)| *hook).collect();
+        let hooks: Vec<_> = HOOKS
+            .iter()
+            .filter(|(interface, _)| exported(interface))
+            .map(|(_, hook)| *hook)
+            .collect();
         Self {
             world: World::of_hooks(&hooks).map(World::name),
             hooks,
@@ -152,7 +155,8 @@ impl Findings {
             lines.push(("hooks", list(&seen.hooks)));
             lines.push(("imports", list(&seen.imports)));
             let Seen { functions, largest_function_bytes, memory_bytes, .. } = seen;
-            let code = format!("{functions} functions, the largest of {largest_function_bytes} bytes");
+            let code =
+                format!("{functions} functions, the largest of {largest_function_bytes} bytes");
             lines.push(("code", code));
             lines.push(("memory", format!("{memory_bytes} bytes at its start")));
             lines.push(("grants", format!("[{}]", needs.join(", "))));

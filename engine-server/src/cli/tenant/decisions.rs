@@ -17,7 +17,8 @@ pub(super) fn of_request(verdict: &Result<Plan, Reject>) -> Value {
         Err(reject) => return refusal(reject),
     };
     let sampling = &plan.sampling;
-    let subscribed = [(plan.tokens, "tokens"), (plan.logits, "logits"), (plan.response, "response")];
+    let subscribed =
+        [(plan.tokens, "tokens"), (plan.logits, "logits"), (plan.response, "response")];
     let subscribed: Vec<_> =
         subscribed.into_iter().filter_map(|(calls, name)| calls.then_some(name)).collect();
     let fields = [
@@ -90,10 +91,12 @@ pub(super) fn finish(why: Finish) -> &'static str {
 pub(super) fn line(decision: &Value) -> String {
     let Value::Object(fields) = decision else { return decision.to_string() };
     let does = fields.get("does").and_then(Value::as_str).unwrap_or_default();
-    fields.iter().filter(|(name, _)| *name != "does").fold(
-        does.to_owned(),
-        |line, (name, value)| format!("{line}, {name} {}", shortened(&value.to_string())),
-    )
+    fields
+        .iter()
+        .filter(|(name, _)| *name != "does")
+        .fold(does.to_owned(), |line, (name, value)| {
+            format!("{line}, {name} {}", shortened(&value.to_string()))
+        })
 }
 
 /// A text cut to what a line holds.
@@ -137,7 +140,10 @@ mod tests {
         let nothing = of_request(&Ok(Plan::default()));
         assert_eq!(line(&nothing), "plan");
         let plan = Plan { max_tokens: Some(5), tokens: true, every: 2, ..Plan::default() };
-        assert_eq!(line(&of_request(&Ok(plan))), "plan, every 2, maxTokens 5, subscribes [\"tokens\"]");
+        assert_eq!(
+            line(&of_request(&Ok(plan))),
+            "plan, every 2, maxTokens 5, subscribes [\"tokens\"]"
+        );
         let reject = Reject { status: 403, code: "no".to_owned(), message: "Not so.".to_owned() };
         assert_eq!(of_request(&Err(reject))["status"], 403);
     }

@@ -51,9 +51,12 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
 /// What compilers and registries of all languages take for a name.
 fn name(text: &str) -> Result<String, String> {
     let begins = text.starts_with(|letter: char| letter.is_ascii_lowercase());
-    let rest = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let rest =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     if begins && text.chars().all(rest) && text.len() <= MAX_NAME {
         return Ok(text.to_owned());
     }
-    Err(format!("expected lower-case letters, digits and dashes, at most {MAX_NAME}, a letter first"))
+    Err(format!(
+        "expected lower-case letters, digits and dashes, at most {MAX_NAME}, a letter first"
+    ))
 }

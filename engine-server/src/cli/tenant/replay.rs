@@ -111,15 +111,11 @@ impl<'a> Replay<'a> {
     }
 
     /// Asks `on-logits` for each token: the recorded one is the likeliest, others follow by their numbers.
-    fn sample(
-        &mut self,
-        run: &mut Run,
-        plan: &Plan,
-        outcome: &mut Outcome,
-    ) -> Result<(), Breach> {
+    fn sample(&mut self, run: &mut Run, plan: &Plan, outcome: &mut Outcome) -> Result<(), Breach> {
         let mut last = 0;
         for (position, Recorded { id, .. }) in (0..).zip(&self.recording.tokens) {
-            let ids: Vec<u32> = (0..plan.top).map(|offset| (id + offset) % (id + plan.top)).collect();
+            let ids: Vec<u32> =
+                (0..plan.top).map(|offset| (id + offset) % (id + plan.top)).collect();
             let logits = (0..plan.top).map(|rank| -LOGIT_STEP * rank as f32).collect();
             let step = Step { position, last, entropy: 1.0 };
             let decision = run.on_logits(step, ids, logits)?;

@@ -6,7 +6,9 @@ use clap::{Args, value_parser};
 use realm_crds::realm_tenant::program::{
     DEADLINE_MILLIS_MAX, MEMORY_MIB_MAX, MINUTE_MILLIS_MAX, ProgramLimits,
 };
-use realm_sandbox::{Capability, Limits, Policies, Terms, grants::UnknownCapability, limits::Deadlines};
+use realm_sandbox::{
+    Capability, Limits, Policies, Terms, grants::UnknownCapability, limits::Deadlines,
+};
 
 /// Grants and limits of a program.
 #[derive(Debug, Clone, Args)]

@@ -115,7 +115,7 @@ typedef struct realm_tenant_types_request_t {
   guard_string_t   tenant;
   // `chat` or `completions`.
   guard_string_t   endpoint;
-  // Headers that the tenant's grants let through, in lower case. Never the authorization.
+  // The client's headers whose names begin with `x-realm-`, in lower case: at most 16, each of at most 8 KiB.
   guard_list_tuple2_string_string_t   headers;
   // Tokens of the answer, at most.
   uint32_t   max_tokens;
