@@ -61,7 +61,8 @@ fn test_template(folder: &Path, realm: &Path, language: Language) -> Result<()> 
     let bytes = fs::metadata(&program).context("read the program's size")?.len();
     println!("guests: {} has {bytes} bytes; microseconds of a debug build:", language.word());
     for (hook, times) in times["micros"].as_object().into_iter().flatten() {
-        println!("guests:   {hook}: p50 {:.1}, p99 {:.1}", times["p50"], times["p99"]);
+        let micros = |part: &str| times[part].as_f64().unwrap_or_default();
+        println!("guests:   {hook}: p50 {:.1}, p99 {:.1}", micros("p50"), micros("p99"));
     }
     Ok(())
 }
