@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod chat;
+mod compiler;
 mod download;
 mod exit;
 mod generation;
@@ -24,6 +25,7 @@ mod serve;
 mod signals;
 mod source;
 mod surroundings;
+mod tenant;
 mod welcome;
 
 /// Realm: language models for many tenants, on a laptop and on Kubernetes.
@@ -46,6 +48,8 @@ enum Command {
     List(list::ListArgs),
     /// Downloads models into the store: resumable, verified, never half
     Download(download::DownloadArgs),
+    /// For authors of tenants' programs: write, build, check and test one
+    Tenant(tenant::TenantArgs),
     /// Prints the version
     Version(VersionArgs),
     /// Prints the reference of the command line as Markdown
@@ -111,6 +115,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Bench(args) => Box::pin(bench::run(*args)).await,
         Command::List(args) => list::run(&args),
         Command::Download(args) => download::run(args).await,
+        Command::Tenant(args) => tenant::run(&args),
         Command::Version(args) => version(&args),
         Command::CompileProgram(_) => anyhow::bail!("the compiler runs without a runtime"),
         Command::HelpMarkdown => Ok(write!(stdout(), "{}", reference_markdown())?),

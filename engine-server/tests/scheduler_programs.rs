@@ -18,7 +18,7 @@ mod programs;
 #[path = "../../engine/tests/support/tiny_model.rs"]
 mod tiny_model;
 
-use bench::{Bench, Setup, ended, request, tenant, words};
+use bench::{Bench, Setup, ended, labels, request, tenant, words};
 use guests::{ANSWER, Guest, plain, storing};
 use programs::{Gate, Programmed};
 use realm_engine::{engine::TokenId, sampler::SamplerParams};
@@ -64,6 +64,10 @@ async fn tokens(events: EventReceiver) -> Vec<TokenId> {
 impl Bench {
     fn one(&self, name: &str, request: SequenceRequest) -> EventReceiver {
         self.submit(&tenant(name), vec![request]).remove(0)
+    }
+
+    fn running(&self, name: &str) -> i64 {
+        self.metrics.requests_running.get_or_create(&labels(name)).get()
     }
 }
 

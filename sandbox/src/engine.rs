@@ -16,8 +16,9 @@ pub const DEFAULT_INSTANCES: u32 = 1000;
 const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 /// Unreachable bytes behind each memory.
 const GUARD_BYTES: u64 = 64 << 10;
-/// Core instances of a component: its module, and those that adapt imports.
-pub const MAX_CORE_INSTANCES: u32 = 8;
+/// Core instances of a component: its module, and those that adapt imports. A JavaScript engine with its WASI stubbed out
+/// has 11.
+pub const MAX_CORE_INSTANCES: u32 = 16;
 /// Memories of a component.
 pub const MAX_MEMORIES: u32 = 4;
 /// Tables of a component.
@@ -37,6 +38,10 @@ const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::FLOATS)
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::COMPONENT_MODEL);
+
+/// What is compiled beside the guests' own modules: wasmtime copies values between the memories of a component's parts with
+/// modules that it writes itself and that name both memories. No guest's module may; admission reads with [`FEATURES`].
+const ADAPTER_FEATURES: WasmFeatures = WasmFeatures::MULTI_MEMORY;
 
 /// Why the sandbox cannot start.
 #[derive(Debug, Error)]
@@ -86,7 +91,7 @@ pub(crate) fn base_config() -> Config {
     let mut config = Config::new();
     config
         .wasm_features(WasmFeatures::all(), false)
-        .wasm_features(FEATURES, true)
+        .wasm_features(FEATURES.union(ADAPTER_FEATURES), true)
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES)
@@ -103,9 +108,10 @@ pub(crate) fn base_config() -> Config {
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
-        .total_memories(instances.saturating_add(instances / 4))
-        .total_tables(instances.saturating_mul(3))
+        // A count only; memories and tables are what takes address space. A JavaScript program takes three of each.
+        .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
+        .total_memories(instances.saturating_add(instances / 4).max(MAX_MEMORIES))
+        .total_tables(instances.saturating_mul(3).max(MAX_TABLES))
         .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_memories_per_component(MAX_MEMORIES)
         .max_tables_per_component(MAX_TABLES)

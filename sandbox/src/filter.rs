@@ -26,6 +26,17 @@ pub struct Filter {
     /// The text so far, when `on-response` shall see it.
     whole: Option<String>,
     waiting: Waiting,
+    /// Calls of `on-tokens`, when somebody watches.
+    asked: Option<Vec<Asked>>,
+}
+
+/// One call of `on-tokens`, for whoever watches a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What the guest was shown.
+    pub batch: Batch,
+    /// What it decided.
+    pub action: Action,
 }
 
 /// What the guest has not let go yet.
@@ -71,7 +82,19 @@ impl Filter {
             every: plan.every as usize,
             whole: plan.response.then(String::new),
             waiting: Waiting::default(),
+            asked: None,
         })
+    }
+
+    /// The same filter, which keeps the calls of `on-tokens` until [`Self::take_asked`].
+    #[must_use]
+    pub fn watched(self) -> Self {
+        Self { asked: Some(Vec::new()), ..self }
+    }
+
+    /// The calls of `on-tokens` since the last look.
+    pub fn take_asked(&mut self) -> Vec<Asked> {
+        self.asked.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether taking text may call the guest, which takes up to its deadline.
@@ -126,7 +149,11 @@ impl Filter {
     fn ask(&mut self, woke: Option<u32>) -> Result<Passed, Breach> {
         self.waiting.fresh = 0;
         let batch = self.waiting.batch(woke);
+        let shown = self.asked.is_some().then(|| batch.clone());
         let action = self.run.lock().on_tokens(batch)?;
+        if let (Some(asked), Some(batch)) = (&mut self.asked, shown) {
+            asked.push(Asked { batch, action: action.clone() });
+        }
         match action {
             Action::Pass => Ok(self.send(None)),
             Action::Replace(text) => Ok(self.send(Some(text))),

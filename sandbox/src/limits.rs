@@ -6,8 +6,9 @@ use crate::breach::Hook;
 
 /// Bytes of a tenant's component, at most, whatever its limits say.
 pub const MAX_WASM_BYTES: usize = 4 << 20;
-/// Bytes of a component that a tenant may bring when nothing else is said.
-pub const DEFAULT_WASM_BYTES: usize = 1 << 20;
+/// Bytes of a component that a tenant may bring when nothing else is said: a JavaScript program brings its engine, 1.1 to
+/// 1.6 MB.
+pub const DEFAULT_WASM_BYTES: usize = 2 << 20;
 /// Memory of an instance, at most. One bulk instruction cannot be interrupted, and this bounds how long it takes.
 pub const MAX_MEMORY_BYTES: usize = 64 << 20;
 /// Stack of a guest.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::{paths, program, shell};
+use crate::{guests::bindings, paths, program, shell};
 
 /// A committed file, and the program below cargo's debug folder that prints it.
 struct Generated {
@@ -36,6 +36,10 @@ pub fn run(root: &Path) -> Result<()> {
             .with_context(|| format!("write {}", file.path))?;
         println!("codegen: {}", file.path);
     }
+    for (path, content) in bindings::files(root)? {
+        fs::write(root.join(&path), content).with_context(|| format!("write {path}"))?;
+        println!("codegen: {path}");
+    }
     Ok(())
 }
 
@@ -46,7 +50,12 @@ pub fn stale(root: &Path) -> Result<Vec<String>> {
     for file in &GENERATED {
         let committed = fs::read_to_string(root.join(file.path)).unwrap_or_default();
         if committed != generate(root, file)? {
-            findings.push(format!("{}: stale; run `cargo xtask codegen` and commit", file.path));
+            findings.push(stale_finding(file.path));
+        }
+    }
+    for (path, content) in bindings::files(root)? {
+        if fs::read(root.join(&path)).unwrap_or_default() != content {
+            findings.push(stale_finding(&path));
         }
     }
     Ok(findings)
@@ -62,4 +71,8 @@ fn generate(root: &Path, file: &Generated) -> Result<String> {
     let program = paths::target(root).join("debug").join(file.program);
     shell::output(program::command(&program, root).arg(file.argument))
         .with_context(|| format!("generate {}", file.path))
+}
+
+fn stale_finding(path: &str) -> String {
+    format!("{path}: stale; run `cargo xtask codegen` and commit")
 }

@@ -2,6 +2,7 @@
 //! run with them.
 
 mod agreement;
+pub(crate) mod guests;
 mod packages;
 mod target;
 mod toolchain;

@@ -7,6 +7,7 @@ pub mod codegen;
 pub mod cross;
 pub mod demo;
 mod demo_model;
+pub mod guests;
 pub mod image;
 pub mod paths;
 mod program;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, cluster, codegen, cross, demo, image, paths, sdk, test, tidy};
+use xtask::{bench, cluster, codegen, cross, demo, guests, image, paths, sdk, test, tidy};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Realm repository")]
@@ -27,6 +27,8 @@ enum Verb {
     Cluster(cluster::ClusterArgs),
     /// Make the container images of static binaries below target/images
     Image(image::ImageArgs),
+    /// Build the templates of tenants' programs, look at them, run and serve them
+    Guests,
     /// Check and pack the client libraries, and test them against the real server
     Sdk,
     /// A compiler, linker and runner for another kind of CPU; prints the variables to set
@@ -43,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Tidy => tidy::run(&root),
         Verb::Cluster(args) => cluster::run(&root, &args),
         Verb::Image(args) => image::run(&root, &args),
+        Verb::Guests => guests::run(&root),
         Verb::Sdk => sdk::run(&root),
         Verb::Toolchain(args) => cross::run(&root, &args),
     }

@@ -2,6 +2,7 @@
 //! the real model. One file a language.
 
 mod context;
+mod python;
 mod typescript;
 
 use std::path::Path;
@@ -20,5 +21,6 @@ pub fn run(root: &Path) -> Result<()> {
 /// The same, with the demo model that is there already.
 pub(crate) fn test(root: &Path, model: &Path) -> Result<()> {
     let context = SdkContext::prepare(root, model)?;
-    typescript::run(&context)
+    typescript::run(&context)?;
+    python::run(&context)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{cluster, cross, demo_model, paths, program, reference, sdk, shell};
+use crate::{cluster, cross, demo_model, guests, paths, program, reference, sdk, shell};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,7 @@ pub fn run(root: &Path, args: &TestArgs) -> Result<()> {
     step("workspace tests", || workspace_tests(root, &model))?;
     step("client libraries", || sdk::test(root, &model))?;
     step("portable kernels", || cross::test(root))?;
+    step("guests", || guests::run(root))?;
     step("reference data", || reference::check(root))?;
     if args.no_cluster {
         println!("test: the Kubernetes tests were left out, as --no-cluster asks");

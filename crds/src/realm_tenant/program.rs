@@ -24,7 +24,7 @@ pub(crate) const LIMITS_MESSAGE: &str = "memoryMib must be 1 to 64, hookMillis a
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantProgram {
-    /// Address of the component, http:// or https://; at most 1 MiB.
+    /// Address of the component, http:// or https://; at most 2 MiB.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(validation = Rule::new(URL_RULE).message(URL_MESSAGE))]
     pub url: String,

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::{metrics::Route, tenant::Tenant};
 
@@ -16,6 +16,11 @@ use crate::{metrics::Route, tenant::Tenant};
 pub const REQUEST_ID: &str = "x-request-id";
 /// Longest id that is taken from a client.
 const MAX_ID_BYTES: usize = 128;
+/// What names of headers begin with that the tenant's program sees.
+const PROGRAM_HEADERS: &str = "x-realm-";
+/// Headers that it sees, and bytes of each value; what is more is left out.
+const MAX_PROGRAM_HEADERS: usize = 16;
+const MAX_PROGRAM_HEADER_BYTES: usize = 8 << 10;
 
 /// One request. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +31,7 @@ pub struct RequestContext {
 #[derive(Debug)]
 struct Inner {
     id: String,
+    program_headers: Vec<(String, String)>,
     route: Route,
     started: Instant,
     tenant: OnceLock<Arc<Tenant>>,
@@ -40,6 +46,7 @@ impl RequestContext {
             client_id(headers).unwrap_or_else(|| format!("req-{}", uuid::Uuid::now_v7().simple()));
         let inner = Inner {
             id,
+            program_headers: program_headers(headers),
             route,
             started: Instant::now(),
             tenant: OnceLock::new(),
@@ -51,6 +58,11 @@ impl RequestContext {
     /// Its id.
     pub fn id(&self) -> &str {
         &self.inner.id
+    }
+
+    /// Headers for the tenant's program, names in lower case.
+    pub fn program_headers(&self) -> &[(String, String)] {
+        &self.inner.program_headers
     }
 
     /// Which endpoint.
@@ -91,9 +103,44 @@ fn client_id(headers: &HeaderMap) -> Option<String> {
     ((1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(harmless)).then(|| id.to_owned())
 }
 
+/// The headers that are meant for the tenant's program. Never the authorization, which has another name.
+fn program_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned);
+    headers
+        .iter()
+        .filter(|(name, value)| {
+            name.as_str().starts_with(PROGRAM_HEADERS) && value.len() <= MAX_PROGRAM_HEADER_BYTES
+        })
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
+        .take(MAX_PROGRAM_HEADERS)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
+
+    #[test]
+    fn a_program_sees_its_own_headers_and_no_others() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("authorization", "Bearer k"), ("cookie", "c"), ("x-realm-user", "ada")]
+        {
+            headers.insert(name, value.parse().unwrap());
+        }
+        headers.insert("x-realm-long", "x".repeat(MAX_PROGRAM_HEADER_BYTES + 1).parse().unwrap());
+        headers.insert("x-realm-bytes", HeaderValue::from_bytes(&[255]).unwrap());
+        let seen = RequestContext::new(Route::models, &headers);
+        assert_eq!(seen.program_headers(), [("x-realm-user".to_owned(), "ada".to_owned())]);
+        for number in 0..100 {
+            let name = format!("x-realm-{number}").parse::<HeaderName>().unwrap();
+            headers.insert(name, "1".parse().unwrap());
+        }
+        let seen = RequestContext::new(Route::models, &headers);
+        assert_eq!(seen.program_headers().len(), MAX_PROGRAM_HEADERS);
+    }
 
     #[test]
     fn only_sane_client_ids_are_taken() {

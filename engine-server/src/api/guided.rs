@@ -35,6 +35,8 @@ pub(super) struct Asked {
     pub tenant: String,
     /// Name of the model.
     pub model: String,
+    /// Headers that are meant for it.
+    pub headers: Vec<(String, String)>,
     /// Tokens of an answer whose request names no maximum.
     pub default_output_tokens: usize,
 }
@@ -91,6 +93,7 @@ impl Asked {
             id: context.id().to_owned(),
             tenant: tenant.id.to_string(),
             model: state.serving().config.served_name.clone(),
+            headers: context.program_headers().to_vec(),
             default_output_tokens: state.limits().default_output_tokens,
         }
     }
@@ -107,7 +110,7 @@ impl Asked {
                 PromptSource::Prompts(_) => "completions",
             }
             .to_owned(),
-            headers: Vec::new(),
+            headers: self.headers.clone(),
             max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
             seed: seed(order),
         }

@@ -1,7 +1,6 @@
 //! `realm serve`: from manifests on a laptop, or from the operator's files in a cluster, to a running server.
 
 use std::{
-    ffi::OsString,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -12,9 +11,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use realm_crds::names::{API_PORT, MANAGEMENT_PORT};
 use realm_engine::engine::PackedIn;
-use realm_sandbox::{Compiler, CompilerLimits};
 
 use super::{
+    compiler::compiler,
     exit::Exit,
     laptop::Laptop,
     model_word,
@@ -32,8 +31,6 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// The hidden verb that compiles one tenant's program.
-const COMPILE_PROGRAM: &str = "compile-program";
 /// Folder of compiled programs, in the store.
 const PROGRAMS_FOLDER: &str = "programs";
 /// In a cluster: how long endpoints may still send requests to a pod that is stopping.
@@ -130,12 +127,8 @@ fn programs_folder(args: &ServeArgs) -> Option<PathBuf> {
 
 /// Programs are compiled by this executable under its hidden verb.
 fn with_programs(server: Server, folder: Option<PathBuf>) -> Server {
-    match (folder, std::env::current_exe()) {
-        (Some(folder), Ok(realm)) => {
-            let verb = [OsString::from(COMPILE_PROGRAM)];
-            let compiler = Compiler::new(realm, verb, CompilerLimits::default());
-            server.with_programs(ProgramOptions { folder, compiler })
-        }
+    match (folder, compiler()) {
+        (Some(folder), Ok(compiler)) => server.with_programs(ProgramOptions { folder, compiler }),
         _ => server,
     }
 }

@@ -210,10 +210,6 @@ impl Bench {
         self.scheduler.submit(tenant, requests)
     }
 
-    pub(crate) fn running(&self, tenant: &str) -> i64 {
-        self.metrics.requests_running.get_or_create(&labels(tenant)).get()
-    }
-
     /// The tenant with so many pages of the KV cache, and nearly one more.
     pub(crate) fn with_kv_pages(&self, tenant: &Tenant, pages: usize) -> Tenant {
         let mut tenant = tenant.clone();

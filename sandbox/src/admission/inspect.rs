@@ -14,8 +14,8 @@ use crate::{
 pub const MAX_BODY_BYTES: u64 = 64 << 10;
 /// Functions of all modules.
 pub const MAX_FUNCTIONS: u64 = 10_000;
-/// Components inside the component.
-const MAX_NESTED: u64 = 16;
+/// Components inside the component. Toolchains make one for each interface and stub; those of JavaScript have 24.
+const MAX_NESTED: u64 = 64;
 /// Names that the component exports, and that it imports.
 const MAX_NAMES: u64 = 256;
 /// Names that one of its core modules exports or imports.

@@ -71,6 +71,20 @@ fn bombs_of_size_and_number_are_refused_before_anything_compiles() {
     assert!(matches!(error, Refusal::TooLarge { .. }));
 }
 
+/// A JavaScript program is made of two dozen components and eleven core modules, of which each has an instance.
+#[test]
+fn a_program_of_as_many_parts_as_javascript_has_is_admitted() {
+    let program = |modules: usize| {
+        let parts = "(component)".repeat(24) + &"(core module (func))".repeat(modules);
+        let instances = (0..modules).map(|n| format!("(core instance (instantiate {n}))"));
+        wat::parse_str(format!("(component {parts} {})", instances.collect::<String>())).unwrap()
+    };
+    let (admission, _folder) = admission();
+    admission.admit(&program(11)).unwrap();
+    let error = admission.admit(&program(17)).unwrap_err();
+    assert!(error.to_string().contains("core instances"), "{error}");
+}
+
 #[test]
 fn a_report_lists_what_a_program_imports_and_exports() {
     let report = inspect(&Guest::filter().build(), DEFAULT_WASM_BYTES).unwrap();

@@ -161,7 +161,8 @@ impl Guest {
         component(&self.world, &self.text())
     }
 
-    fn text(&self) -> String {
+    /// The core module in text.
+    pub(crate) fn text(&self) -> String {
         let Self { imports, items, memory, .. } = self;
         let hook = |name: &str, signature: &str, body: &Option<String>| {
             body.as_ref().map_or(String::new(), |body| {

@@ -17,9 +17,6 @@ use crate::{paths, program, shell};
 /// Every kernel of a CPU against the scalar reference; prints the names of those that it compares.
 const TEST: &str = "kernels_match_scalar";
 
-/// WebAssembly without a system.
-const BARE: &str = "wasm32-unknown-unknown";
-
 /// A machine to test on, and the kernels that it must be found to have.
 struct Machine {
     /// The emulator's CPU model; Node needs none.
@@ -45,9 +42,9 @@ fn folder(root: &Path) -> PathBuf {
 pub(super) fn check_bare(root: &Path, toolchain: &Toolchain) -> Result<()> {
     let mut cargo = toolchain.cargo(root);
     cargo.args(["check", "--quiet", "--package", "realm-engine", "--lib", STD]).envs([ALLOW_STD]);
-    cargo.args(["--target", BARE]).env("CARGO_TARGET_DIR", folder(root));
+    cargo.args(["--target", Target::Bare.triple()]).env("CARGO_TARGET_DIR", folder(root));
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+simd128");
-    println!("test: the engine compiles for {BARE}");
+    println!("test: the engine compiles for {}", Target::Bare.triple());
     program::run(&mut cargo).context("the engine does not compile for WebAssembly without WASI")
 }
 
@@ -62,6 +59,10 @@ pub(super) fn run(root: &Path, toolchain: &Toolchain, target: Target) -> Result<
         }
         Target::Wasm => &NODE,
         Target::Aarch64 => &ARM,
+        Target::Bare => bail!(
+            "nothing runs on {} here; its programs are tested by `cargo xtask guests`",
+            target.triple()
+        ),
     };
     machines.iter().try_for_each(|machine| run_on(root, toolchain, target, machine))
 }

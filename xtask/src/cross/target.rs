@@ -14,9 +14,12 @@ pub(super) enum Target {
     Wasm,
     /// 64-bit Arm under Linux
     Aarch64,
+    /// WebAssembly without a system, for programs of tenants
+    Bare,
 }
 
 impl Target {
+    /// Those whose kernels are compared.
     pub(super) const ALL: [Self; 2] = [Self::Wasm, Self::Aarch64];
 
     /// The triple that programs and tests are built for.
@@ -24,6 +27,7 @@ impl Target {
         match self {
             Self::Wasm => "wasm32-wasip1",
             Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::Bare => "wasm32-unknown-unknown",
         }
     }
 
@@ -38,6 +42,9 @@ impl Target {
     /// # Errors
     /// The tree lacks the target's libraries.
     pub(super) fn variables(self, root: &Path, tree: &Path) -> Result<Vec<(String, String)>> {
+        if self == Self::Bare {
+            return Ok(Vec::new());
+        }
         let scripts = root.join(SCRIPTS);
         let mut variables = vec![(self.variable("RUSTFLAGS"), self.rust_flags(&scripts, tree))];
         if self == Self::Wasm {
@@ -74,6 +81,7 @@ impl Target {
                 "-Ctarget-feature=+crt-static -Crelocation-model=static -Clinker-flavor=ld -Clinker={}",
                 scripts.join("aarch64-linker.sh").display()
             ),
+            Self::Bare => String::new(),
         }
     }
 }
