@@ -57,6 +57,7 @@ mod responses;
 mod sse;
 pub mod structured;
 mod tokenize;
+mod tokenizer_info;
 pub mod tools;
 pub mod vectors;
 mod whole;
@@ -74,6 +75,7 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/embeddings", post(embeddings::handle))
         .route("/tokenize", post(tokenize::handle))
         .route("/detokenize", post(detokenize::handle))
+        .route("/tokenizer_info", get(tokenizer_info::handle))
         .route("/v1/models", get(models::list))
         // A model's name may have slashes.
         .route("/v1/models/{*id}", get(models::get))

@@ -126,6 +126,8 @@ pub enum Route {
     tokenize,
     /// `POST /detokenize`
     detokenize,
+    /// `GET /tokenizer_info`
+    tokenizer_info,
     /// `GET /v1/models`
     models,
     /// `GET /v1/models/{id}`
@@ -146,7 +148,9 @@ impl Route {
             | Self::embeddings
             | Self::tokenize
             | Self::detokenize => true,
-            Self::models | Self::model | Self::health | Self::unknown => false,
+            Self::tokenizer_info | Self::models | Self::model | Self::health | Self::unknown => {
+                false
+            }
         }
     }
 }

@@ -55,6 +55,7 @@ fn route(request: &Request) -> Route {
         Some("/v1/embeddings") => Route::embeddings,
         Some("/tokenize") => Route::tokenize,
         Some("/detokenize") => Route::detokenize,
+        Some("/tokenizer_info") => Route::tokenizer_info,
         Some("/v1/models") => Route::models,
         Some("/v1/models/{*id}") => Route::model,
         Some("/health" | "/livez" | "/readyz") => Route::health,

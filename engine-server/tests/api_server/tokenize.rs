@@ -52,6 +52,10 @@ async fn texts_become_tokens_and_tokens_texts() {
     );
     let body = json!({"model": MODEL, "tokens": [257, 195, 169, 256]});
     assert_eq!(tiny.server.ask(DETOKENIZE, &body).await, json!({"prompt": "<|end|>éab"}));
+    let info = tiny.server.get("/tokenizer_info").await.json();
+    assert_eq!((&info["bos_token"], &info["eos_token"]), (&json!("<|end|>"), &json!("<|end|>")));
+    assert_eq!(info["pad_token"], Value::Null);
+    assert!(info["chat_template"].as_str().expect("text").contains("add_generation_prompt"));
     tiny.server.stop().await.expect("a clean end");
 }
 
