@@ -13,13 +13,19 @@ pub(super) fn markdown(root: &Command) -> String {
     push_paragraph(&mut text, &about(root));
     text.push_str("\nFlags win over environment variables, and those over defaults.\n");
     text.push_str(EXIT_CODES);
-    for command in root
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set() && command.get_name() != "help")
-    {
-        push_command(&mut text, root.get_name(), command);
-    }
+    push_subcommands(&mut text, root.get_name(), root);
     text
+}
+
+fn push_subcommands(text: &mut String, path: &str, command: &Command) {
+    let shown = |command: &&Command| !command.is_hide_set() && command.get_name() != "help";
+    for command in command.get_subcommands().filter(shown) {
+        if command.has_subcommands() {
+            push_subcommands(text, &format!("{path} {}", command.get_name()), command);
+        } else {
+            push_command(text, path, command);
+        }
+    }
 }
 
 const EXIT_CODES: &str = "

@@ -82,7 +82,38 @@ fn a_program_of_as_many_parts_as_javascript_has_is_admitted() {
     let (admission, _folder) = admission();
     admission.admit(&program(11)).unwrap();
     let error = admission.admit(&program(17)).unwrap_err();
-    assert!(error.to_string().contains("core instances"), "{error}");
+    assert!(error.to_string().contains("core module instances"), "{error}");
+}
+
+/// wasmtime joins the parts of a component with modules that name two memories; a guest's own module may not.
+#[test]
+fn parts_with_memories_of_their_own_may_be_joined_and_no_module_may_have_two() {
+    let libc = r#"(memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))"#;
+    let program = format!(
+        r#"(component
+          (component $callee
+            (core module $m {libc} (func (export "f") (param i32 i32)))
+            (core instance $i (instantiate $m))
+            (func (export "f") (param "text" string)
+              (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc")))))
+          (component $caller
+            (import "f" (func $f (param "text" string)))
+            (core module $libc {libc})
+            (core instance $libc (instantiate $libc))
+            (core func $g (canon lower (func $f) (memory $libc "memory") (realloc (func $libc "realloc"))))
+            (core module $m (import "" "f" (func (param i32 i32)))
+              (func (export "g") (call 0 (i32.const 0) (i32.const 1))))
+            (core instance $m (instantiate $m (with "" (instance (export "f" (func $g))))))
+            (func (export "g") (canon lift (core func $m "g"))))
+          (instance $callee (instantiate $callee))
+          (instance $caller (instantiate $caller (with "f" (func $callee "f"))))
+          (export "g" (func $caller "g")))"#
+    );
+    let (admission, _folder) = admission();
+    admission.admit(&wat::parse_str(program).unwrap()).unwrap();
+    let message = refused("(component (core module (memory 1) (memory 1)))");
+    assert!(message.contains("multiple memories"), "{message}");
 }
 
 #[test]

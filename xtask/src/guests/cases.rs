@@ -67,9 +67,13 @@ impl Case {
     }
 }
 
-/// Deadlines that a loaded machine does not reach by itself, and few runs.
+/// Deadlines that a debug build on a loaded machine does not reach by itself.
 const PATIENT: [&str; 6] =
     ["--hook-millis", "1000", "--token-millis", "1000", "--request-millis", "60000"];
+
+fn check(arguments: &[&str], succeeds: bool) -> Case {
+    case("check", &[&PATIENT[..], arguments].concat(), succeeds)
+}
 
 fn test(arguments: &[&str]) -> Case {
     let all = [&PATIENT[..], &["--runs", "2"], arguments].concat();
@@ -96,11 +100,11 @@ pub(super) fn times(language: Language) -> Case {
 fn rust() -> Vec<Case> {
     let decision = "/events/0/decision";
     vec![
-        case("check", &[], false)
+        check(&[], false)
             .value("/admitted", false)
             .value("/world", "filter")
             .words("/reason", "`log`"),
-        case("check", &["--grants", "Log"], true)
+        check(&["--grants", "Log"], true)
             .value("/admitted", true)
             .value("/needs/0", "Log")
             .without("/imports", "wasi"),
@@ -123,8 +127,8 @@ fn c() -> Vec<Case> {
     let ada = ["--grants", "Store", "--header", "x-realm-user: ada"];
     let told = [&ada[..], &["--header", "x-realm-system-prompt: Answer in rhymes."]].concat();
     vec![
-        case("check", &[], false).value("/world", "guard").words("/reason", "`store`"),
-        case("check", &["--grants", "Store"], true)
+        check(&[], false).value("/world", "guard").words("/reason", "`store`"),
+        check(&["--grants", "Store"], true)
             .value("/admitted", true)
             .value("/needs", vec!["Store"])
             .without("/imports", "wasi"),
@@ -142,7 +146,7 @@ fn c() -> Vec<Case> {
 fn js() -> Vec<Case> {
     let long = "a long story ".repeat(400);
     vec![
-        case("check", &[], true)
+        check(&[], true)
             .value("/admitted", true)
             .value("/world", "guard")
             .value("/imports", Vec::<String>::new()),

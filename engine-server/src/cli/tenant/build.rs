@@ -30,7 +30,7 @@ pub(super) struct BuildArgs {
     /// Where the component goes [default: beside the module, with the ending .component.wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The world of a module that does not say which it is of
+    /// The world of a module that does not say which it is of: guard, filter, sampler or program
     #[arg(long)]
     world: Option<World>,
     /// Print one JSON object

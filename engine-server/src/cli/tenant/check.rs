@@ -166,7 +166,12 @@ impl Findings {
             None => "no".to_owned(),
         };
         lines.push(("admitted", verdict));
-        lines.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
+        lines.push(("", String::new()));
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(name, value)| format!("{name:<9} {value}").trim_end().to_owned())
+            .collect();
+        lines.join("\n")
     }
 }
 

@@ -17,7 +17,7 @@ const MAX_NAME: usize = 63;
 /// Writes a template.
 #[derive(Debug, Args)]
 pub(super) struct NewArgs {
-    /// The language
+    /// The language: rust, js or c
     #[arg(long)]
     lang: Language,
     /// Name of the program, and of the folder that is made

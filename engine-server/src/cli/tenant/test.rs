@@ -31,7 +31,7 @@ use super::{
 /// Runs at most.
 const MAX_RUNS: i64 = 100_000;
 /// Time for all runs; those that remain are left out.
-const MAX_TIME: Duration = Duration::from_secs(60);
+const MAX_TIME: Duration = Duration::from_mins(1);
 /// Decisions that are printed.
 const MAX_EVENTS: usize = 1000;
 
@@ -149,32 +149,34 @@ fn results(
 }
 
 impl Results {
+    /// For people: decisions, what the program said, the answer, and the times.
     fn text(&self) -> String {
-        let mut text = String::new();
-        for Event { hook, token, shown, decision } in &self.events {
-            let at = token.map(|token| format!(" {token}")).unwrap_or_default();
-            let shown = shown.as_ref().map(|shown| format!(" {:?}", shortened(shown)));
-            let head = format!("{hook}{at}{}", shown.unwrap_or_default());
-            text += &format!("{head}: {}\n", line(decision));
-        }
+        let mut lines: Vec<String> = self.events.iter().map(told).collect();
         if self.events_omitted > 0 {
-            text += &format!("and {} more decisions\n", self.events_omitted);
+            lines.push(format!("and {} more decisions", self.events_omitted));
         }
-        for line in &self.log {
-            text += &format!("log: {}\n", shortened(line));
-        }
-        match &self.answer {
-            Some(answer) => text += &format!("answer: {answer:?}\n"),
-            None => text += "answer: none, the request is refused\n",
-        }
+        lines.extend(self.log.iter().map(|line| format!("log: {}", shortened(line))));
+        lines.push(match &self.answer {
+            Some(answer) => format!("answer: {answer:?}"),
+            None => "answer: none, the request is refused".to_owned(),
+        });
         let Self { runs, tokens, .. } = self;
-        text += &format!("\n{runs} runs of {tokens} tokens\n");
-        text += &format!("{:<12} {:>9} {:>10} {:>10}\n", "hook", "calls", "p50 us", "p99 us");
-        for (hook, Summary { calls, p50, p99, .. }) in &self.micros {
-            text += &format!("{hook:<12} {calls:>9} {p50:>10.2} {p99:>10.2}\n");
-        }
-        text
+        lines.push(format!("\n{runs} runs of {tokens} tokens"));
+        lines.push(format!("{:<12} {:>9} {:>10} {:>10}", "hook", "calls", "p50 us", "p99 us"));
+        lines.extend(self.micros.iter().map(|(hook, Summary { calls, p50, p99, .. })| {
+            format!("{hook:<12} {calls:>9} {p50:>10.2} {p99:>10.2}")
+        }));
+        lines.push(String::new());
+        lines.join("\n")
     }
+}
+
+/// A decision, and what it is about.
+fn told(event: &Event) -> String {
+    let Event { hook, token, shown, decision } = event;
+    let at = token.map(|token| format!(" {token}")).unwrap_or_default();
+    let shown = shown.as_ref().map(|shown| format!(" {:?}", shortened(shown))).unwrap_or_default();
+    format!("{hook}{at}{shown}: {}", line(decision))
 }
 
 /// `name:value`, as the server shows headers to programs: the name in lower case.

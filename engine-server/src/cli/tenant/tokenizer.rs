@@ -43,16 +43,13 @@ impl Tokenizer for RecordedTokenizer {
     fn encode(&self, mut text: &str) -> Vec<u32> {
         let mut tokens = Vec::new();
         while let Some(first) = text.chars().next() {
-            let end = match self.word(text) {
-                Some((id, end)) => {
-                    tokens.push(id);
-                    end
-                }
-                None => {
-                    let end = first.len_utf8();
-                    tokens.extend(text.bytes().take(end).map(u32::from));
-                    end
-                }
+            let end = if let Some((id, end)) = self.word(text) {
+                tokens.push(id);
+                end
+            } else {
+                let end = first.len_utf8();
+                tokens.extend(text.bytes().take(end).map(u32::from));
+                end
             };
             text = &text[end..];
         }

@@ -37,13 +37,12 @@ impl Workbench {
     /// Starts the sandbox.
     pub(super) fn open(args: &WorkbenchArgs) -> anyhow::Result<Self> {
         let engine = Arc::new(Engine::new(INSTANCES)?);
-        let (cache, folder) = match &args.programs {
-            Some(folder) => (Cache::open(folder)?, None),
-            None => {
-                let folder =
-                    tempfile::tempdir().context("cannot make a folder for compiled programs")?;
-                (Cache::open(folder.path())?, Some(folder))
-            }
+        let (cache, folder) = if let Some(folder) = &args.programs {
+            (Cache::open(folder)?, None)
+        } else {
+            let folder =
+                tempfile::tempdir().context("cannot make a folder for compiled programs")?;
+            (Cache::open(folder.path())?, Some(folder))
         };
         let compiler = compiler().context("cannot find this program's own file")?;
         let admission = Admission::new(Arc::clone(&engine), compiler, cache, DEFAULT_WASM_BYTES);
