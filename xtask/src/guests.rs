@@ -20,6 +20,8 @@ use crate::{demo_model, paths, program, shell};
 /// The folder of built programs, in cargo's target folder. Tests find it by this variable.
 const FOLDER: &str = "guests";
 const FOLDER_VARIABLE: &str = "REALM_TEST_GUESTS";
+/// The crate of Rust programs, a workspace of its own.
+const CRATE: &str = "sdk/guest-rust";
 /// The test that serves one of them.
 const SERVED: &str = "api_guests";
 
@@ -35,6 +37,7 @@ pub fn run(root: &Path) -> Result<()> {
     let realm = paths::target(root).join("debug/realm");
     let folder = paths::target(root).join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    test_crate(root, &folder)?;
     for language in Language::ALL {
         match language.missing() {
             Some(reason) => {
@@ -48,6 +51,13 @@ pub fn run(root: &Path) -> Result<()> {
         serve(root, &folder, &model)?;
     }
     Ok(())
+}
+
+/// The Rust crate's own tests, on this machine.
+fn test_crate(root: &Path, folder: &Path) -> Result<()> {
+    let mut cargo = program::cargo(&root.join(CRATE));
+    cargo.args(["test", "--quiet"]).env("CARGO_TARGET_DIR", folder.join("crate-target"));
+    program::run(&mut cargo).context("test the crate realm-guest")
 }
 
 /// One language: written, built, looked at, run.

@@ -22,6 +22,7 @@ impl Default for Plan {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Sampling {
     fn default() -> Self {
         Self { temperature: None, top_p: None, top_k: None, min_p: None }

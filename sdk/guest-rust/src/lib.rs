@@ -1,7 +1,7 @@
 //! Programs for Realm in Rust. A program is a component that runs beside the model on its tenant's own requests. Pick the
 //! module of its world, implement the world's hooks for a type, and export it:
 //!
-//! ```ignore
+//! ```
 //! use realm_guest::{Plan, Prompt, Reject, Request, guard::RequestHook};
 //!
 //! struct Program;
@@ -13,6 +13,7 @@
 //! }
 //!
 //! realm_guest::guard::export!(Program);
+//! # fn main() {}
 //! ```
 //!
 //! Each request runs in an instance of its own: statics begin anew. What a program does not use of [`log`], [`store`] and the
