@@ -230,3 +230,15 @@ test('a server that is gone is a connection error, in the middle of a stream a c
   );
   await assert.rejects(client.models.list(), (error) => error instanceof ConnectionError && !(error instanceof APIError));
 });
+
+test('tokens of a text and back', async () => {
+  const { tokens, count, maxModelLen } = await realm.tokenize({ prompt: 'Hello world' });
+  assert.equal(tokens.length, count);
+  assert.ok(maxModelLen > count);
+  assert.equal((await realm.detokenize({ tokens })).text, 'Hello world');
+});
+
+test('a model that does not embed says so', async () => {
+  const call = realm.embeddings.create({ input: 'a' });
+  await assert.rejects(call, (error) => error instanceof BadRequestError && error.code === 'model_does_not_embed');
+});
