@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking, and so do its helpers"
+    clippy::format_collect,
+    reason = "a test fails by panicking, and so do its helpers; texts of guests are not large"
 )]
 
 #[allow(dead_code, reason = "other tests use more of it")]

@@ -6,10 +6,16 @@ use std::time::Duration;
 use realm_engine::{engine::TokenId, sampler::Sampler};
 use realm_sandbox::{Breach, answer::Decision, wire::Step};
 
-use crate::{
-    program::{Decided, LogitHook},
-    scheduler::steering::Place,
-};
+use crate::program::{Decided, LogitHook};
+
+/// Where in an answer a token is chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Tokens of the answer so far.
+    pub(super) position: usize,
+    /// The token before.
+    pub(super) last: TokenId,
+}
 
 /// One question at a time.
 #[derive(Debug)]

@@ -12,13 +12,14 @@ use realm_engine::{
 use tokio::sync::mpsc;
 
 use crate::scheduler::{
+    asking::Place,
     batch::Need,
     event::{
         Alternative, Event, Failure, Finish, FinishReason, Output, SequenceRequest, TokenLogprob,
     },
     scoring::Scoring,
     speculation::Draft,
-    steering::{Answer, Chosen, Place, Steering},
+    steering::{Answer, Chosen, Steering},
     stop::{Filtered, StopFilter},
 };
 

@@ -14,7 +14,7 @@ use crate::{
     constraint::{Constraint, ConstraintError},
     program::LogitHook,
     scheduler::{
-        asking::Asking,
+        asking::{Asking, Place},
         event::{Failure, FinishReason},
     },
 };
@@ -29,15 +29,6 @@ pub(super) struct Steering {
     begun: bool,
     /// The program that has a say in each token.
     asking: Option<Asking>,
-}
-
-/// Where in an answer a token is chosen.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    /// Tokens of the answer so far.
-    pub(super) position: usize,
-    /// The token before.
-    pub(super) last: TokenId,
 }
 
 /// What became of a row of logits.
