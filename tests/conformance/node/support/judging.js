@@ -9,6 +9,11 @@ export function usageAddsUp(usage) {
   assert.equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
 }
 
+/** An end for the reason that is wanted, or, when none is, for one that a text may have. */
+export function endsAsItMay(reason, wanted) {
+  assert.ok(wanted === undefined ? ['stop', 'length'].includes(reason) : reason === wanted, reason);
+}
+
 /** The error that a promise is rejected with; of this class and with these members. */
 export async function failsWith(promise, kind, members) {
   const error = await promise.then(

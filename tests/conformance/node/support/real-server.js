@@ -45,6 +45,10 @@ export class RealServer {
     const failsafe = setTimeout(() => child.kill('SIGKILL'), START_LIMIT);
     try {
       return new RealServer(await saidUntilReady(child), child, home);
+    } catch (error) {
+      child.kill('SIGKILL');
+      await rm(home, { recursive: true, force: true });
+      throw error;
     } finally {
       clearTimeout(failsafe);
     }

@@ -1,6 +1,7 @@
 /** Requests by their id, connections that are kept, and readers who leave. */
 
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { test } from 'node:test';
 
 import { APIUserAbortError, BadRequestError } from 'openai';
@@ -14,6 +15,10 @@ const ID = /^req-[0-9a-f]{32}$/;
 /** An answer that goes on: its end is made impossible. */
 const LONG = { max_tokens: 900, logit_bias: { 2: -100 } };
 const STREAMS = 300;
+/** Where Node tells of each connection that its `fetch` makes. */
+const CONNECTED = 'undici:client:connected';
+/** A client that asks again before it has seen the end of an answer takes another connection. */
+const MOST_CONNECTIONS = 3;
 
 async function disconnects() {
   return await sample('realm_client_disconnects_total', { tenant: 'free' });
@@ -76,11 +81,18 @@ for (const endpoint of ENDPOINTS) {
 }
 
 test(`${STREAMS} streams, one after the other, over kept connections`, async () => {
+  let connections = 0;
+  const count = () => {
+    connections += 1;
+  };
+  subscribe(CONNECTED, count);
   for (let index = 0; index < STREAMS; index += 1) {
     const endpoint = ENDPOINTS[index % ENDPOINTS.length];
     const chunks = await endpoint.stream(client, { max_tokens: 1 });
     assert.equal(chunks.at(-1).choices[0].finish_reason, 'length');
   }
+  unsubscribe(CONNECTED, count);
+  assert.ok(connections <= MOST_CONNECTIONS, `${connections} connections`);
 });
 
 test('requests at the same time get their own answers', async () => {

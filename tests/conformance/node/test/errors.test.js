@@ -67,8 +67,7 @@ for (const endpoint of ENDPOINTS) {
 
 test('an embedding of a model that generates is refused by name', async () => {
   const embedding = client.embeddings.create({ model: MODEL, input: 'Hi' });
-  const error = await failsWith(embedding, BadRequestError, { ...INVALID, param: 'model' });
-  assert.ok(error.message.includes(MODEL));
+  await failsWith(embedding, BadRequestError, { ...INVALID, param: 'model', code: 'model_does_not_embed' });
 });
 
 /** Keys that do not fit, and the error that they get. */
@@ -78,15 +77,21 @@ const KEYS = [
   { key: keyOf('suspended'), kind: PermissionDeniedError, status: 403, code: 'tenant_suspended' },
 ];
 
+const ASKING = {
+  models: (stranger) => stranger.models.list(),
+  chat: (stranger) => CHAT.create(stranger),
+  'a stream': (stranger) => TEXT.stream(stranger),
+  embeddings: (stranger) => stranger.embeddings.create({ model: MODEL, input: 'Hi' }),
+  responses: (stranger) => stranger.responses.create({ model: MODEL, input: 'Hi' }),
+};
+
 for (const { key, kind, status, code } of KEYS) {
-  test(`${code} is a ${kind.name}`, async () => {
-    const stranger = official('free', { apiKey: key });
-    const asked = [stranger.models.list(), CHAT.create(stranger), TEXT.stream(stranger), stranger.responses.create({})];
-    for (const promise of asked.map((call) => Promise.resolve(call))) {
-      const error = await failsWith(promise, kind, { status, code });
+  for (const [what, ask] of Object.entries(ASKING)) {
+    test(`${code}, asked for ${what}`, async () => {
+      const error = await failsWith(ask(official('free', { apiKey: key })), kind, { status, code });
       assert.match(error.requestID, /^req-/);
-    }
-  });
+    });
+  }
 }
 
 test('a request too many is a RateLimitError that says when to come back', async () => {
