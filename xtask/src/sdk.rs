@@ -1,7 +1,8 @@
-//! `cargo xtask sdk`: builds, checks and packs the client libraries and runs their tests against the real server with
-//! the real model. One file a language.
+//! `cargo xtask sdk`: builds, checks and packs the client libraries and runs their tests, and the conformance suites that
+//! ask through official clients, against the real server with the real model. One file a language or suite.
 
 mod context;
+mod node;
 mod python;
 mod typescript;
 
@@ -22,5 +23,6 @@ pub fn run(root: &Path) -> Result<()> {
 pub(crate) fn test(root: &Path, model: &Path) -> Result<()> {
     let context = SdkContext::prepare(root, model)?;
     typescript::run(&context)?;
+    node::run(&context)?;
     python::run(&context)
 }
