@@ -14,7 +14,6 @@ import { KEYS, RealmServer } from './support/realm-server.js';
 const PICTURES = resolve('build/page');
 /** The browser's own line about the list of models that was asked for without a key. */
 const REFUSED = /^Failed to load resource: .* 401 /;
-const LONG = 'Count from one to two thousand in words, and do not leave out a single number.';
 
 const opened: (() => Promise<void>)[] = [];
 let server: RealmServer;
@@ -58,10 +57,19 @@ async function say(page: Page, text: string): Promise<void> {
   await page.getByRole('textbox', { name: 'Message' }).press('Enter');
 }
 
+/** Makes what the page asks for foreseeable, which the page itself leaves to the server. */
+async function asking(page: Page, fields: object): Promise<void> {
+  await page.route('**/v1/chat/completions', async (route) => {
+    const asked = route.request().postDataJSON() as object;
+    await route.continue({ postData: JSON.stringify({ ...asked, ...fields }) });
+  });
+}
+
 const answer = (page: Page, index = 0): ReturnType<Page['locator']> => page.locator('.message.assistant .text').nth(index);
 
 test('asks for a key, then answers as a stream and goes on with the conversation', async () => {
   const { page, complaints } = await open();
+  await asking(page, { temperature: 0, max_tokens: 40 });
   await enterKey(page, KEYS.main);
   await page.getByText('Ready.').waitFor();
   assert.equal(await page.getByRole('combobox', { name: 'Model' }).inputValue(), 'smollm2');
@@ -103,9 +111,11 @@ test('a stopped answer grows no more, and the server hears of it', async () => {
   const { page, complaints } = await open();
   await enterKey(page, KEYS.main);
   await page.getByText('Ready.').waitFor();
+  // No token ends it.
+  await asking(page, { max_tokens: 1500, logit_bias: { '0': -100, '2': -100 } });
   const disconnects = (): Promise<number> => server.sample('realm_client_disconnects_total', { tenant: 'main' });
   const earlier = await disconnects();
-  await say(page, LONG);
+  await say(page, 'Count from one upwards.');
   await page.waitForFunction(() => (document.querySelector('.message.assistant .text')?.textContent ?? '').length > 20);
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.locator('#status', { hasText: 'Stopped.' }).waitFor();
@@ -118,6 +128,7 @@ test('a stopped answer grows no more, and the server hears of it', async () => {
 
 test('what the server refuses is told in words, and the message is given back', async () => {
   const { page, complaints } = await open();
+  await asking(page, { temperature: 0, max_tokens: 4 });
   await enterKey(page, 'rlm_wrong');
   await page.getByRole('alert').filter({ hasText: /^Error: .*key/i }).waitFor();
   await page.getByLabel('API key').fill(KEYS.limited);
@@ -162,8 +173,9 @@ test('the key lives in the session only, and every control has a name', async ()
   const controls = nodes.filter(({ ignored, role }) => !ignored && /^(button|textbox|combobox|log)$/i.test(String(role?.value)));
   const names = controls.map(({ name }) => String(name?.value)).sort();
   assert.deepEqual(names, ['API key', 'Conversation', 'Message', 'Model', 'New conversation', 'Send']);
+  await asking(page, { temperature: 0, max_tokens: 40 });
   await say(page, 'Name three colours.');
-  await page.locator('#status', { hasText: /^\d+ tokens?\.$/ }).waitFor({ timeout: 120_000 });
+  await page.locator('#status', { hasText: /^\d+ tokens?\.$/ }).waitFor();
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
   await page.screenshot({ path: `${PICTURES}/narrow-dark.png` });
   assert.deepEqual(complaints, []);
