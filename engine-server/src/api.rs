@@ -48,6 +48,7 @@ mod metrics_page;
 mod models;
 mod observe;
 pub mod openai;
+mod page;
 mod place;
 mod prepare;
 mod rate_headers;
@@ -80,6 +81,7 @@ pub fn app(state: AppState) -> Router {
         // A model's name may have slashes.
         .route("/v1/models/{*id}", get(models::get))
         .route("/health", get(health::health))
+        .merge(page::routes())
         .merge(probes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

@@ -134,6 +134,8 @@ pub enum Route {
     model,
     /// `GET /health`, `/livez`, `/readyz`
     health,
+    /// `GET /` and what the page loads.
+    page,
     /// Everything else.
     unknown,
 }
@@ -148,9 +150,12 @@ impl Route {
             | Self::embeddings
             | Self::tokenize
             | Self::detokenize => true,
-            Self::tokenizer_info | Self::models | Self::model | Self::health | Self::unknown => {
-                false
-            }
+            Self::tokenizer_info
+            | Self::models
+            | Self::model
+            | Self::health
+            | Self::page
+            | Self::unknown => false,
         }
     }
 }

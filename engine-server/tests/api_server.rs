@@ -24,6 +24,8 @@ mod lifecycle;
 mod limits;
 #[path = "api_server/load.rs"]
 mod load;
+#[path = "api_server/page.rs"]
+mod page;
 #[path = "api_server/responses.rs"]
 mod responses;
 #[path = "api_server/structured.rs"]

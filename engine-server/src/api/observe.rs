@@ -17,7 +17,7 @@ use axum::{
 use crate::{
     api::{
         context::{REQUEST_ID, RequestContext},
-        rate_headers,
+        page, rate_headers,
     },
     metrics::{NO_TENANT, RequestLabels, Route, TenantLabels, observe_seconds},
     state::AppState,
@@ -59,6 +59,7 @@ fn route(request: &Request) -> Route {
         Some("/v1/models") => Route::models,
         Some("/v1/models/{*id}") => Route::model,
         Some("/health" | "/livez" | "/readyz") => Route::health,
+        Some(path) if page::has(path) => Route::page,
         _ => Route::unknown,
     }
 }
