@@ -48,7 +48,7 @@ pub(super) async fn handle(
     let loaded = flow::ready(&state)?;
     let request = EmbeddingRequest::parse(read_json(&headers, body, state.limits()).await?)?;
     flow::check_model(&state, &request.model)?;
-    check_embeds(&loaded.model)?;
+    check_embeds(&loaded.model, &request.model)?;
     let length = vectors::length(request.dimensions, loaded.model.info())?;
     let longest = loaded.scheduler.longest_text();
     let place = Place::new(&state, &context, loaded)?;
@@ -68,13 +68,12 @@ pub(super) async fn handle(
 }
 
 /// A decoder whose file does not say how to pool was not trained for it.
-fn check_embeds(model: &Model) -> Result<(), ApiError> {
+fn check_embeds(model: &Model, name: &str) -> Result<(), ApiError> {
     if model.info().embeds {
         return Ok(());
     }
     let message = format!(
-        "the model `{}` does not embed: its file names no pooling type; ask a model that embeds",
-        model.info().name
+        "the model `{name}` does not embed: its file names no pooling type; ask a model that embeds"
     );
     Err(ApiError::invalid("model", "model_does_not_embed", message))
 }
