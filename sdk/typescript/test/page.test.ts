@@ -10,6 +10,8 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from './support/chromium.js';
 import { KEYS, RealmServer } from './support/realm-server.js';
 
+/** A wait that takes longer than this has failed. */
+const PATIENCE_MS = 120_000;
 /** Screenshots for people to look at; not in git. */
 const PICTURES = resolve('build/page');
 /** The browser's own line about the list of models that was asked for without a key. */
@@ -42,6 +44,7 @@ async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; 
   page.on('request', (request) => {
     if (!request.url().startsWith(server.url)) complaints.push(`a request to ${request.url()}`);
   });
+  page.setDefaultTimeout(PATIENCE_MS);
   await page.goto(server.url);
   return { page, complaints };
 }
