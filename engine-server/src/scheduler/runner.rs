@@ -171,7 +171,9 @@ impl Runner {
     /// Runs until it is told to stop or the engine fails too often.
     pub(super) fn run(mut self) {
         while self.parts.inbox.await_order(self.activity()) == Order::Work {
-            self.take_answers();
+            if self.guarded_answers().is_err() {
+                break;
+            }
             self.drop_abandoned();
             self.keep_budgets();
             self.admit();
@@ -195,6 +197,12 @@ impl Runner {
     /// Whether there is a sequence that need not wait for its program.
     fn can_step(&self) -> bool {
         self.running.iter().any(|running| !running.sequence.is_asking())
+    }
+
+    /// Choosing from a row that a program was asked about is part of a step, also of what goes wrong in it.
+    fn guarded_answers(&mut self) -> Result<(), Broken> {
+        let answers = catch_unwind(AssertUnwindSafe(|| self.take_answers()));
+        answers.or_else(|panic| self.panicked(panic.as_ref()))
     }
 
     /// Goes on with the sequences whose programs have answered.
