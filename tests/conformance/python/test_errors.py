@@ -68,7 +68,7 @@ def test_the_wrong_method(http: httpx.Client, method: str, path: str, allow: str
     assert answer.headers["allow"] == allow
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/chat", "/v1/nothing", "/v2/models", "/v1/chat/completions/x"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/chat", "/v1/nothing", "/v2/models", "/v1/chat/completions/x"])
 def test_an_unknown_path(http: httpx.Client, path: str) -> None:
     error_of(http.post(path, json={}), 404, "unknown_route")
 
